@@ -1,0 +1,53 @@
+"""Look-ups in parameters and events that fail with the nearest names instead of a bare key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pocket_coffea.errors import MissingBranch, UnknownName, did_you_mean
+from pocket_coffea.types import Array, Params
+
+__all__ = ["MissingField", "UnknownKey", "field_of", "lookup"]
+
+
+class UnknownKey(UnknownName, KeyError):
+    """A key (year, primary dataset, working point, category) that is not defined where it is looked up."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class MissingField(MissingBranch, AttributeError):
+    """A branch, collection or field that the events do not have."""
+
+
+def lookup(params: Params, *path: Any, origin: str = "parameters") -> Any:
+    """Return ``params[path[0]][path[1]]...``.
+
+    Raises UnknownKey (a KeyError and a ValueError) naming the full path, the nearest keys and all keys.
+
+    >>> lookup({"lumi": {"2018": 59.8}}, "lumi", "2018")
+    59.8
+    """
+    node = params
+    where = origin
+    for key in path:
+        if node is None or key not in node:
+            msg = f"{where} has no {key!r} (or its value is still ???). {did_you_mean(key, node or [])}"
+            raise UnknownKey(msg)
+        node = node[key]
+        where = f"{where}.{key}"
+    return node
+
+
+def field_of(array: Array, name: str, user: str, owner: str = "events") -> Array:
+    """Return ``array[name]``: a collection of the events, or a field of a collection.
+
+    Raises MissingField (a MissingBranch and an AttributeError): it names ``user`` (who asked), ``owner``
+    (what ``array`` is) and the nearest fields.
+    """
+    fields = array.fields
+    if name not in fields:
+        msg = f"{user} needs {owner}.{name}, which is not there. {did_you_mean(name, fields)}"
+        raise MissingField(msg)
+    return array[name]
