@@ -16,7 +16,6 @@ import logging
 import os
 import pickle
 import re
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -115,15 +114,9 @@ def merge_parameters_from_files(
 def merge_parameters_from_string(main_config: Params, *items: Any, update: bool = True) -> Params:
     """Return ``main_config`` with further parameters merged into it; see merge_parameters.
 
-    items: a dict, a YAML string, or a list of ``key.path=value``.
+    items: a dict, a YAML string, ``key.path=value`` or a list of them.
     """
-    configs = []
-    for item in items:
-        dotlist = isinstance(item, (list, tuple))
-        configs.append(
-            (repr(item)[:60], OmegaConf.from_dotlist(list(item)) if dotlist else OmegaConf.create(item))
-        )
-    return _merge(main_config, configs, update)
+    return _merge(main_config, [(repr(item)[:60], _read_item(item)) for item in items], update)
 
 
 def compose_parameters_from_files(*files: str | os.PathLike[str], update: bool = True) -> Params:
@@ -150,22 +143,14 @@ def dump_parameters(config: Params, outfile: str | os.PathLike[str], overwrite: 
     if target.exists() and not overwrite:
         msg = f"{target} exists already: choose another name, or pass overwrite=True to replace it"
         raise OutputError(msg)
-    text = (
-        OmegaConf.to_yaml(config)
-        if OmegaConf.is_config(config)
-        else OmegaConf.to_yaml(OmegaConf.create(config))
-    )
+    text = OmegaConf.to_yaml(config if OmegaConf.is_config(config) else OmegaConf.create(config))
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as stream:
-            stream.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(stream.name).chmod(0o666 & ~umask)  # temporary files are private, results are not
-        Path(stream.name).replace(target)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
     except OSError as exc:
+        partial.unlink(missing_ok=True)
         msg = f"cannot write the parameters to {target}: {exc}"
         raise OutputError(msg) from exc
 
@@ -196,6 +181,14 @@ def _plain(config: Any, origin: str) -> dict[Any, Any]:
     if not isinstance(config, DictConfig):
         config = OmegaConf.create(dict(config))
     return OmegaConf.to_container(config, resolve=False)
+
+
+def _read_item(item: Any) -> Params:
+    if isinstance(item, str) and re.match(r"[\w.\[\]]+=", item):
+        item = [item]
+    if isinstance(item, (list, tuple)):
+        return OmegaConf.from_dotlist(list(item))
+    return OmegaConf.create(item)
 
 
 def _load_file(file: str | os.PathLike[str]) -> Params:
