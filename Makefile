@@ -1,0 +1,44 @@
+# Two commands do everything on a machine with Python >= 3.11: `make demo` and `make test`.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+LOCK := containers/locks/dev.txt
+STAMP := $(VENV)/.setup-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -f1)
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format typecheck bench goldens lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## Make .venv from the hash-pinned lock (every other target calls it when needed)
+
+$(STAMP):
+	@PYTHON="$(PYTHON)" ci/setup.sh "$(VENV)" "$(LOCK)" "$(STAMP)"
+
+demo: setup ## Make sample NanoAOD, run a Z->mumu + ttbar + data analysis, show the results
+	@$(BIN)/python ci/demo.py demo
+
+test: setup lint ## Lint, check types and run every test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: setup ## Let ruff rewrite what it can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: setup ## Compare our engine with hand-written coffea, in one run (README shows the table)
+	@$(BIN)/python -m tests.bench --output bench-output
+
+goldens: setup ## Renew the text goldens of the tests; look at the difference before you commit
+	@$(BIN)/python -m pytest -q tests/compat --renew-goldens
+
+lock: ## Renew the hash-pinned locks (needs uv)
+	@ci/lock.sh
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) demo bench-output .pytest_cache .mypy_cache .ruff_cache
