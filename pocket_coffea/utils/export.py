@@ -1,0 +1,93 @@
+"""Export histograms of an output to ROOT files, for tools that read ROOT."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import hist
+import uproot
+
+from pocket_coffea.errors import OutputError, UnknownName, did_you_mean
+
+__all__ = ["export_coffea_output_to_root"]
+
+log = logging.getLogger(__name__)
+
+
+def export_coffea_output_to_root(
+    coffea_output: Mapping[str, Any],
+    output_dir: str | os.PathLike[str],
+    variables: Collection[str],
+    categories: Collection[str],
+    years: Collection[str],
+) -> list[Path]:
+    """Write ``{output_dir}/{variable}_{category}_{year}.root`` for every combination, and return the paths.
+
+    Each file has one histogram for each (sub)sample and variation, summed over the datasets of the year:
+    ``{sample}_{variation}`` for MC, ``{sample}`` for data. Needs a postprocessed output.
+
+    Raises UnknownName for a variable, category or year that the output does not have, OutputError when a file
+    cannot be written.
+    """
+    periods = coffea_output["datasets_metadata"]["by_datataking_period"]
+    _check(variables, coffea_output["variables"], "variable")
+    _check(years, periods, "year")
+    _check(categories, set(coffea_output["cutflow"]) - {"initial", "skim", "presel"}, "category")
+    written = []
+    for variable in variables:
+        for year in years:
+            summed = dict(_by_sample(coffea_output["variables"][variable], periods[year]))
+            for category in categories:
+                path = Path(output_dir) / f"{variable}_{category}_{year}.root"
+                content = dict(_projections(summed, category))
+                if content:
+                    _write(path, content)
+                    written.append(path)
+                else:
+                    log.warning(
+                        "Variable %s has no category %s in %s: nothing to export.", variable, category, year
+                    )
+    return written
+
+
+def _check(asked: Collection[str], known: Collection[str], what: str) -> None:
+    for name in asked:
+        if name not in known:
+            msg = f"There is no {what} {name!r} in the output. {did_you_mean(name, known)}"
+            raise UnknownName(msg)
+
+
+def _by_sample(
+    by_sample: Mapping[str, Mapping[str, hist.Hist]], datasets_of: Mapping[str, Collection[str]]
+) -> Iterator[tuple[str, hist.Hist]]:
+    for sample, by_dataset in by_sample.items():
+        chosen = [by_dataset[name] for name in sorted(datasets_of.get(sample, ())) if name in by_dataset]
+        if chosen:
+            yield sample, sum(chosen[1:], start=chosen[0])
+
+
+def _projections(summed: Mapping[str, hist.Hist], category: str) -> Iterator[tuple[str, hist.Hist]]:
+    for sample, histogram in summed.items():
+        if category not in list(histogram.axes["cat"]):
+            continue
+        inside = histogram[{"cat": category}]
+        if "variation" not in inside.axes.name:
+            yield sample, inside
+            continue
+        for variation in inside.axes["variation"]:
+            yield f"{sample}_{variation}", inside[{"variation": variation}]
+
+
+def _write(path: Path, content: Mapping[str, hist.Hist]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with uproot.recreate(path) as file:
+            for name, histogram in content.items():
+                file[name] = histogram
+    except OSError as exc:
+        msg = f"Cannot write {path}: {exc.strerror or exc}."
+        raise OutputError(msg) from exc

@@ -1,0 +1,77 @@
+"""Deliver a finished local file to where results are kept: a folder, or an XRootD server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from pocket_coffea.errors import OutputError
+
+__all__ = ["deliver", "is_remote", "join"]
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 1800
+
+
+def is_remote(destination: str) -> bool:
+    """Tell whether the destination is an XRootD address."""
+    return destination.startswith("root://")
+
+
+def join(folder: str, *parts: str) -> str:
+    """Join a folder or XRootD address with path components.
+
+    >>> join("root://host//store/", "DY", "a.root")
+    'root://host//store/DY/a.root'
+    """
+    return "/".join([folder.rstrip("/") if folder != "/" else "", *parts])
+
+
+def deliver(local: Path, destination: str) -> str:
+    """Move ``local`` to ``destination`` and return the address; the file appears there whole or not at all.
+
+    Raises OutputError naming the file, the destination and the reason.
+    """
+    if is_remote(destination):
+        _copy_xrootd(local, destination)
+        local.unlink()
+        return destination
+    target = Path(destination)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(local, part)
+        part.replace(target)
+        local.unlink()
+    except OSError as exc:
+        part.unlink(missing_ok=True)
+        msg = f"Cannot write {destination}: {exc.strerror or exc}."
+        raise OutputError(msg) from exc
+    return destination
+
+
+def _copy_xrootd(local: Path, destination: str) -> None:
+    program = shutil.which("xrdcp")
+    if program is None:
+        msg = (
+            f"Cannot write {destination}: the program 'xrdcp' is not installed. "
+            "Install XRootD, or use a local folder."
+        )
+        raise OutputError(msg)
+    argv = [program, "--force", "--silent", "--path", str(local), destination]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as exc:
+        msg = f"Cannot write {destination}: {' '.join(argv)} did not end within {_TIMEOUT_S} s."
+        raise OutputError(msg) from exc
+    if done.returncode != 0:
+        msg = (
+            f"Cannot write {destination}: {' '.join(argv)} ended with code {done.returncode}.\n"
+            f"{done.stdout.strip()}\n{done.stderr.strip()}"
+        )
+        raise OutputError(msg)
+    log.info("delivered %s", destination)
