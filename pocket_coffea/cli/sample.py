@@ -27,7 +27,7 @@ KINDS = ("dy", "ttbar", "data_singlemuon", "data_singleelectron")
 )
 @click.option(
     "--n-branches",
-    type=click.IntRange(min=150),
+    type=click.IntRange(min=320),
     default=650,
     show_default=True,
     help="About this many branches.",

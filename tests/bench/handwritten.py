@@ -85,8 +85,13 @@ class HandWritten(processor.ProcessorABC):
             selection.add(name, ak.to_numpy(mask))
 
         collections = {
-            **{"JetGood": jets, "BJetGood": bjets, "LeptonGood": leptons, "MuonGood": muons},
-            **{"ElectronGood": electrons, "MET": events.MET, "PV": events.PV},
+            "JetGood": jets,
+            "BJetGood": bjets,
+            "LeptonGood": leptons,
+            "MuonGood": muons,
+            "ElectronGood": electrons,
+            "MET": events.MET,
+            "PV": events.PV,
         }
         event_values = {
             "nJetGood": counts["jets"],
@@ -120,6 +125,6 @@ class HandWritten(processor.ProcessorABC):
         )
 
     def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:
-        for histogram in accumulator["histograms"].values():
-            histogram *= 1.0 / accumulator["sum_genweights"]
+        scale = 1.0 / accumulator["sum_genweights"]
+        accumulator["histograms"] = {name: h * scale for name, h in accumulator["histograms"].items()}
         return accumulator

@@ -178,6 +178,7 @@ def make_sample(
     flavour: "v9", "v12" or "v15" (branch names and types of that NanoAOD release).
     kind: "dy" (Z/gamma* -> ll), "ttbar", "data_singlemuon" or "data_singleelectron" (the mix of both
     processes by cross section that passes the trigger). The same arguments give the same events.
+    n_branches: about this many branches, at least the 320 or so that carry physics.
     cluster_size: events per cluster (default: four clusters). The file appears whole or not at all.
     Raises InvalidValue for an unknown flavour or kind.
     """
