@@ -1,0 +1,1 @@
+"""Calibrators of earlier data-taking campaigns and methods."""
