@@ -1,0 +1,277 @@
+"""Factories that turn run options into a coffea executor.
+
+A site or a user adds an executor by deriving from :class:`ExecutorFactoryABC` (or
+:class:`DaskExecutorFactory`) and defining ``get_executor_factory(executor_name, **kwargs)`` in a module,
+which is given with ``--executor-custom-setup``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
+from pocket_coffea.executors.local import NO_DASK, DaskExecutor, FuturesExecutor, IterativeExecutor
+from pocket_coffea.executors.worker_pool import WorkerPool
+
+__all__ = [
+    "DaskExecutorFactory",
+    "ExecutorFactoryABC",
+    "FuturesExecutorFactory",
+    "IterativeExecutorFactory",
+    "RemoteDaskExecutorFactory",
+    "get_executor_factory",
+    "remote_factory_getter",
+]
+
+log = logging.getLogger(__name__)
+
+
+class ExecutorFactoryABC(ABC):
+    """Makes one executor; :meth:`get` may be called again for the next group of datasets.
+
+    ``run_options`` are the merged run options; ``outputdir`` is the output folder (kept when given).
+    """
+
+    #: True for factories that submit jobs themselves instead of giving an executor.
+    handles_submission: ClassVar[bool] = False
+
+    def __init__(self, run_options: Mapping[str, Any], outputdir: str | None = None, **kwargs: Any) -> None:
+        self.run_options = dict(run_options)
+        self.outputdir = outputdir
+        self.kwargs = kwargs
+        #: Path of the grid proxy, None when none is used.
+        self.x509_path: str | None = None
+        self.setup()
+
+    def setup(self) -> None:
+        """Prepare everything; called by the constructor."""
+        self.setup_proxyfile()
+        self.set_env()
+
+    def setup_proxyfile(self) -> None:
+        """Find the grid proxy, unless the run option ``ignore-grid-certificate`` is true.
+
+        Raises ConfigurationError when ``voms-proxy`` names no file, or when no valid proxy is found.
+        """
+        self.x509_path = None
+        if self.run_options.get("ignore-grid-certificate", False):
+            return
+        given = self.run_options.get("voms-proxy")
+        if given is None:
+            from pocket_coffea.utils.network import get_proxy_path
+
+            self.x509_path = str(get_proxy_path())
+            return
+        path = Path(os.path.expandvars(str(given))).expanduser()
+        if not path.is_file():
+            msg = (
+                f"run option voms-proxy: there is no file {str(path)!r}. Make one with `voms-proxy-init "
+                f"-voms cms -rfc`."
+            )
+            raise ConfigurationError(msg)
+        self.x509_path = str(path)
+
+    def environment(self) -> dict[str, str]:
+        """Variables for the processes that read events."""
+        env = {"XRD_RUNFORKHANDLER": "1", "MALLOC_TRIM_THRESHOLD_": "0"}
+        if self.x509_path is not None:
+            env["X509_USER_PROXY"] = self.x509_path
+        return env
+
+    def set_env(self) -> None:
+        """Set :meth:`environment` in this process; what it starts inherits it."""
+        os.environ.update(self.environment())
+
+    def customized_args(self) -> dict[str, Any]:
+        """Return the arguments of the executor; override it, call super() and change the result."""
+        return {}
+
+    @abstractmethod
+    def get(self) -> Any:
+        """Return the coffea executor."""
+
+    def close(self) -> None:  # noqa: B027  (nothing to release is the usual case)
+        """Release what :meth:`setup` made; called at the end of the run, also after an error."""
+
+    def _fan_in(self) -> int:
+        return int(self.run_options.get("tree-reduction") or 20)
+
+    def _retries(self) -> int:
+        return int(self.run_options.get("retries") or 0)
+
+
+class IterativeExecutorFactory(ExecutorFactoryABC):
+    """One chunk after the other in this process."""
+
+    def customized_args(self) -> dict[str, Any]:
+        return {
+            **super().customized_args(),
+            "treereduction": self._fan_in(),
+            "retries": self._retries(),
+            "status": False,
+        }
+
+    def get(self) -> Any:
+        return IterativeExecutor(**self.customized_args())
+
+
+class FuturesExecutorFactory(ExecutorFactoryABC):
+    """``scaleout`` processes on this machine; they stay for all groups of datasets of a run."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.pool = WorkerPool(
+            int(self.run_options.get("scaleout") or 1),
+            environment=self.environment(),
+        )
+        self.pool.start()
+
+    def customized_args(self) -> dict[str, Any]:
+        return {
+            **super().customized_args(),
+            "workers": self.pool.size,
+            "processes": self.pool,
+            "treereduction": self._fan_in(),
+            "retries": self._retries(),
+            "status": False,
+        }
+
+    def get(self) -> Any:
+        return FuturesExecutor(**self.customized_args())
+
+    def close(self) -> None:
+        self.pool.close()
+
+
+class DaskExecutorFactory(ExecutorFactoryABC):
+    """A Dask cluster on this machine with ``scaleout`` worker processes of one thread each.
+
+    Site factories and users override :meth:`start_cluster` (or all of :meth:`setup`) and leave
+    ``self.dask_cluster`` and ``self.dask_client`` behind; :meth:`get` and :meth:`close` need nothing more.
+    """
+
+    #: Settings of Dask that the established sites use.
+    dask_settings: ClassVar[dict[str, Any]] = {
+        "distributed.scheduler.allowed-failures": 10,
+        "distributed.scheduler.work-stealing": True,
+        "distributed.scheduler.default-task-durations": {"processor": "60s", "reduce": "10s"},
+        "distributed.worker.memory.target": 0.8,
+        "distributed.worker.memory.spill": 0.9,
+        "distributed.worker.memory.pause": 0.92,
+        "distributed.worker.memory.terminate": 0,
+        "distributed.worker.profile.interval": "1d",
+        "distributed.worker.profile.cycle": "2d",
+        "distributed.worker.profile.low-level": False,
+        "distributed.worker.multiprocessing-method": "forkserver",
+        "distributed.diagnostics.nvml": False,
+    }
+    dask_cluster: Any = None
+    dask_client: Any = None
+
+    def setup(self) -> None:
+        super().setup()
+        self.start_cluster()
+
+    def get_worker_env(self) -> list[str]:
+        """Return the shell lines that prepare a worker; a cluster on this machine needs none."""
+        return []
+
+    def start_cluster(self) -> None:
+        """Start the scheduler and the workers; they listen on the loopback interface only."""
+        try:
+            import dask
+
+            dask.config.set(self.dask_settings)  # some are read when distributed is imported
+            from distributed import Client, LocalCluster
+        except ImportError as exc:
+            raise ConfigurationError(NO_DASK) from exc
+        self.dask_cluster = LocalCluster(
+            n_workers=int(self.run_options.get("scaleout") or 1),
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=self.run_options.get("mem-per-worker") or "auto",
+            silence_logs=logging.ERROR,
+        )
+        self.dask_client = Client(self.dask_cluster)
+
+    def customized_args(self) -> dict[str, Any]:
+        return {
+            **super().customized_args(),
+            "client": self.dask_client,
+            "treereduction": self._fan_in(),
+            "retries": self._retries(),
+            "status": False,
+        }
+
+    def get(self) -> Any:
+        return DaskExecutor(**self.customized_args())
+
+    def close(self) -> None:
+        for part in (self.dask_client, self.dask_cluster):
+            if part is not None:
+                part.close()
+        self.dask_client = self.dask_cluster = None
+
+
+class RemoteDaskExecutorFactory(DaskExecutorFactory):
+    """Base of the factories of sites whose batch system this version does not serve yet.
+
+    A user's subclass that overrides :meth:`start_cluster` or :meth:`setup` works.
+    """
+
+    site: ClassVar[str] = ""
+    system: ClassVar[str] = "dask"
+
+    def start_cluster(self) -> None:
+        raise ConfigurationError(_not_here(f"{self.system}@{self.site}"))
+
+
+_LOCAL: dict[str, type[ExecutorFactoryABC]] = {
+    "iterative": IterativeExecutorFactory,
+    "futures": FuturesExecutorFactory,
+    "dask": DaskExecutorFactory,
+}
+
+
+def _not_here(name: str) -> str:
+    return (
+        f"remote executor {name!r} is not in this version. "
+        "Run on this machine with `-e iterative`, `-e futures` or `-e dask`, or bring your own with "
+        "--executor-custom-setup."
+    )
+
+
+def get_executor_factory(executor_name: str, **kwargs: Any) -> ExecutorFactoryABC:
+    """Return the factory of a local executor: iterative, futures or dask.
+
+    ``kwargs`` are ``run_options`` and ``outputdir``. Raises OptionError for any other name.
+    """
+    if executor_name not in _LOCAL:
+        msg = f"There is no executor {executor_name!r} on this machine. {did_you_mean(executor_name, _LOCAL)}"
+        raise OptionError(msg)
+    return _LOCAL[executor_name](**kwargs)
+
+
+def remote_factory_getter(site: str, factories: Mapping[str, type[ExecutorFactoryABC]]) -> Any:
+    """Return the ``get_executor_factory`` of a site module: its own factories, and the local ones."""
+
+    def get(executor_name: str, **kwargs: Any) -> ExecutorFactoryABC:
+        if executor_name in ("iterative", "futures"):
+            return get_executor_factory(executor_name, **kwargs)
+        if executor_name not in factories:
+            allowed = [f"{name}@{site}" for name in (*factories, "iterative", "futures")]
+            msg = (
+                f"There is no executor '{executor_name}@{site}'. "
+                f"{did_you_mean(f'{executor_name}@{site}', allowed)}"
+            )
+            raise OptionError(msg)
+        return factories[executor_name](**kwargs)
+
+    return get

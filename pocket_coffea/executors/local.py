@@ -1,0 +1,297 @@
+"""coffea executors that give the same output, bit for bit, on the same list of chunks.
+
+They differ from the executors of coffea in three ways: outputs are merged in the fixed tree of
+:mod:`pocket_coffea.executors.reduction`; finished chunks are kept in ``store``, so that an interrupted run
+can go on; and ``observer(item, output)`` hears of each finished chunk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from coffea import processor
+from coffea.processor import accumulate
+
+from pocket_coffea.errors import ConfigurationError, ProcessingError
+from pocket_coffea.executors.reduction import NodeStore, TreeReducer, cover, merge, pack, unpack
+from pocket_coffea.executors.worker_pool import WorkerPool
+
+__all__ = ["DaskExecutor", "FuturesExecutor", "IterativeExecutor", "Observer", "chunk_summary"]
+
+#: Called as ``observer(item, summary)`` when an item is done; see :func:`chunk_summary`.
+Observer = Callable[[Any, dict[str, Any]], None]
+
+
+def chunk_summary(output: Any) -> dict[str, Any]:
+    """Return what the progress display needs of the output of one item: its ``throughput`` entry."""
+    return dict(output.get("throughput", {})) if isinstance(output, dict) else {}
+
+
+def _finish(total: Any, accumulator: Any) -> tuple[Any, int]:
+    return (total if accumulator is None else accumulate([total], accumulator)), 0
+
+
+def _segments(items: Sequence[Any], fan_in: int, store: NodeStore | None) -> list[Any]:
+    return list(cover(len(items), fan_in, store.has if store is not None else lambda _level, _index: False))
+
+
+def _tell_stored(observer: Observer | None, items: Sequence[Any], segment: Any, fan_in: int) -> None:
+    if observer is not None:
+        width = fan_in**segment.level
+        for item in items[segment.index * width : (segment.index + 1) * width]:
+            observer(item, {"stored": True})
+
+
+@dataclass
+class IterativeExecutor(processor.IterativeExecutor):
+    """One chunk after the other in this process."""
+
+    treereduction: int = 20
+    observer: Observer | None = None
+    store: NodeStore | None = None
+
+    def __call__(self, items: Any, function: Callable[[Any], Any], accumulator: Any) -> Any:
+        """Return ``(merged output, 0)``, as the Runner of coffea expects."""
+        items = list(items)
+        if not items:
+            return accumulator, 0
+        reducer = TreeReducer(self.treereduction, self.store)
+        for segment in _segments(items, self.treereduction, self.store):
+            if segment.stored and self.store is not None:
+                reducer.add(unpack(self.store.load_node(segment.level, segment.index)), segment.level)
+                _tell_stored(self.observer, items, segment, self.treereduction)
+                continue
+            output = function(items[segment.index])
+            if self.store is not None and self.store.wants(0):
+                self.store.save_node(0, segment.index, pack(output))
+            if self.observer is not None:
+                self.observer(items[segment.index], chunk_summary(output))
+            reducer.add(output)
+        return _finish(reducer.result(), accumulator)
+
+
+class _Task:
+    """What a worker does with one numbered item: work, pack, keep, and answer with the packed output."""
+
+    def __init__(self, function: Callable[[Any], Any], store: NodeStore | None) -> None:
+        self.function = function
+        self.store = store
+
+    def __call__(self, numbered: tuple[int, Any]) -> tuple[dict[str, Any], bytes]:
+        index, item = numbered
+        output = self.function(item)
+        data = pack(output)
+        if self.store is not None and self.store.wants(0):
+            self.store.save_node(0, index, data)
+        return chunk_summary(output), data
+
+
+@dataclass
+class FuturesExecutor(processor.FuturesExecutor):
+    """Chunks in parallel processes on this machine.
+
+    ``workers`` processes from ``processes`` (made when None). Outputs that wait for an earlier chunk are
+    kept packed; no more than ``window`` chunks per worker run ahead of the merging.
+    """
+
+    treereduction: int = 20
+    observer: Observer | None = None
+    store: NodeStore | None = None
+    processes: WorkerPool | None = None
+    window: int = 8
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "processes": None, "observer": None}
+
+    def __call__(self, items: Any, function: Callable[[Any], Any], accumulator: Any) -> Any:
+        """Return ``(merged output, 0)``, as the Runner of coffea expects."""
+        items = list(items)
+        if not items:
+            return accumulator, 0
+        with contextlib.ExitStack() as stack:
+            pool = self.processes
+            if pool is None:
+                pool = WorkerPool(self.workers)
+                stack.callback(pool.close)
+            return _finish(self._merge_in_order(pool, items, function), accumulator)
+
+    def _merge_in_order(self, pool: WorkerPool, items: list[Any], function: Callable[[Any], Any]) -> Any:
+        segments = _segments(items, self.treereduction, self.store)
+        reducer = TreeReducer(self.treereduction, self.store)
+        early: dict[int, bytes] = {}
+        position = 0
+
+        def advance() -> int:
+            at = position
+            while at < len(segments) and (segments[at].stored or segments[at].index in early):
+                segment = segments[at]
+                if segment.stored and self.store is not None:
+                    reducer.add(unpack(self.store.load_node(segment.level, segment.index)), segment.level)
+                    _tell_stored(self.observer, items, segment, self.treereduction)
+                else:
+                    reducer.add(unpack(early.pop(segment.index)))
+                at += 1
+            return at
+
+        position = advance()
+        todo = [segment.index for segment in segments if not segment.stored]
+        for index, (summary, data) in self._results(pool, items, function, todo, lambda: reducer.merged):
+            early[index] = data
+            if self.observer is not None:
+                self.observer(items[index], summary)
+            position = advance()
+        return reducer.result()
+
+    def _results(
+        self,
+        pool: WorkerPool,
+        items: list[Any],
+        function: Callable[[Any], Any],
+        todo: list[int],
+        merged: Callable[[], int],
+    ) -> Iterator[tuple[int, tuple[dict[str, Any], bytes]]]:
+        ahead = self.window * self.workers
+        return pool.run(
+            _Task(function, self.store),
+            list(enumerate(items)),
+            todo,
+            horizon=lambda: merged() + ahead,
+            describe=lambda numbered: _describe(numbered[1]),
+        )
+
+
+def _describe(item: Any) -> str:
+    """Name a work item in a message."""
+    if hasattr(item, "entrystart"):
+        return f"dataset {item.dataset!r}, file {item.filename}, entries {item.entrystart}-{item.entrystop}"
+    return str(item)
+
+
+class _DaskReduce:
+    """Merge one group of packed outputs; runs on a worker."""
+
+    def __init__(self, store: NodeStore | None) -> None:
+        self.store = store
+
+    def __call__(self, group: list[bytes], level: int, index: int, whole: bool) -> bytes:
+        total = None
+        for data in group:
+            total = merge(total, unpack(data))
+        packed = pack(total)
+        if whole and self.store is not None and self.store.wants(level):
+            self.store.save_node(level, index, packed)
+        return packed
+
+
+@dataclass
+class DaskExecutor(processor.DaskExecutor):
+    """Chunks on the workers of a Dask cluster; the outputs are merged there as well.
+
+    ``client`` is made for this machine alone when None. Reading problems are tried again inside a task; a
+    task whose worker died is given to others by the scheduler (``distributed.scheduler.allowed-failures``).
+    """
+
+    observer: Observer | None = None
+    store: NodeStore | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "observer": None}
+
+    def __call__(self, items: Any, function: Callable[[Any], Any], accumulator: Any) -> Any:
+        """Return ``(merged output, 0)``, as the Runner of coffea expects."""
+        items = list(items)
+        if not items:
+            return accumulator, 0
+        try:
+            from distributed import Client, as_completed
+            from distributed.scheduler import KilledWorker
+        except ImportError as exc:
+            raise ConfigurationError(NO_DASK) from exc
+        with contextlib.ExitStack() as stack:
+            client = self.client
+            if client is None:
+                client = stack.enter_context(Client(threads_per_worker=1, dashboard_address=None))
+            # one copy of the processor per worker, not per task
+            shared = (
+                None if self.heavy_input is None else client.submit(_itself, self.heavy_input, pure=False)
+            )
+            leaves, top = self._submit(client, items, _Task(function, self.store), shared)
+            numbers = {str(future.key): index for future, index in leaves.items()}
+            done = as_completed(list(leaves))
+            leaves.clear()  # whoever holds the future of a chunk holds its output on the worker
+            try:
+                self._watch(done, numbers, items)
+                return _finish(unpack(top.result()), accumulator)
+            except KilledWorker as exc:
+                index = numbers.get(str(exc.task))
+                what = "merging outputs" if index is None else _describe(items[index])
+                msg = (
+                    f"the Dask workers died again and again while working on {what}: most often they run "
+                    f"out of "
+                    "memory (run option mem-per-worker), or the code crashes. Smaller chunks (-c) need "
+                    "less memory."
+                )
+                raise ProcessingError(msg) from exc
+            finally:
+                client.cancel([*done.futures, top], force=True)
+
+    def _submit(self, client: Any, items: list[Any], task: _Task, shared: Any) -> tuple[dict[Any, int], Any]:
+        """Submit the whole tree; return {future of a chunk: its index} and the future of the sum."""
+        reduce = _DaskReduce(self.store)
+        call = partial(_call_task, task) if shared is None else partial(_call_heavy, task)
+        options: dict[str, Any] = {"pure": False, "priority": self.priority, "retries": 0}
+        leaves: dict[Any, int] = {}
+        level: dict[int, dict[int, Any]] = {0: {}}
+        for segment in _segments(items, self.treereduction, self.store):
+            if segment.stored and self.store is not None:
+                future = client.submit(self.store.load_node, segment.level, segment.index, **options)
+                _tell_stored(self.observer, items, segment, self.treereduction)
+            else:
+                future = client.submit(call, (segment.index, items[segment.index]), shared, **options)
+                leaves[future] = segment.index
+            level.setdefault(segment.level, {})[segment.index] = future
+        depth, width = 0, len(items)
+        while width > 1:
+            parents = level.setdefault(depth + 1, {})
+            for index in range(-(-width // self.treereduction)):
+                first = index * self.treereduction
+                group = [
+                    level[depth][i] for i in range(first, first + self.treereduction) if i in level[depth]
+                ]
+                if group:
+                    whole = (index + 1) * self.treereduction ** (depth + 1) <= len(items)
+                    parents[index] = client.submit(reduce, group, depth + 1, index, whole, **options)
+            width, depth = -(-width // self.treereduction), depth + 1
+        return leaves, level[depth][0]
+
+    def _watch(self, done: Any, numbers: dict[str, int], items: list[Any]) -> None:
+        for future in done:
+            if future.status == "error":
+                future.result()  # raises what the task raised
+            index = numbers[str(future.key)]
+            del future
+            if self.observer is not None:
+                self.observer(items[index], {})
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _call_task(task: _Task, numbered: tuple[int, Any], _shared: None) -> bytes:
+    return task(numbered)[1]
+
+
+def _call_heavy(task: _Task, numbered: tuple[int, Any], shared: Any) -> bytes:
+    index, item = numbered
+    return task((index, (item, shared)))[1]
+
+
+NO_DASK = (
+    "the dask executor needs the packages dask and distributed: pip install 'pocket-coffea[dask]', "
+    "or use `-e futures`, which needs neither."
+)
