@@ -1,0 +1,25 @@
+"""Small things that analyses import from here."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pocket_coffea.utils.modules import add_to_path, path_import
+
+if TYPE_CHECKING:
+    from pocket_coffea.config.configurator import Configurator
+
+__all__ = ["add_to_path", "load_config", "path_import"]
+
+
+def load_config(
+    path: str | os.PathLike[str],
+    do_load: bool = True,
+    save_config: bool = True,
+    outputdir: str | os.PathLike[str] | None = None,
+) -> Configurator:
+    """Return the Configurator of a configuration file; see :func:`pocket_coffea.config.load.load_config`."""
+    from pocket_coffea.config.load import load_config as load
+
+    return load(path, do_load=do_load, save_config=save_config, outputdir=outputdir)
