@@ -36,6 +36,7 @@ from pocket_coffea.parameters.resolvers import (
     setup_cvmfs_resolver,
 )
 from pocket_coffea.types import Params
+from pocket_coffea.utils.atomic import write_whole
 
 __all__ = [
     "compose_parameters_from_files",
@@ -144,15 +145,7 @@ def dump_parameters(config: Params, outfile: str | os.PathLike[str], overwrite: 
         msg = f"{target} exists already: choose another name, or pass overwrite=True to replace it"
         raise OutputError(msg)
     text = OmegaConf.to_yaml(config if OmegaConf.is_config(config) else OmegaConf.create(config))
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as exc:
-        partial.unlink(missing_ok=True)
-        msg = f"cannot write the parameters to {target}: {exc}"
-        raise OutputError(msg) from exc
+    write_whole(target, text)
 
 
 def _merge(main_config: Params, configs: list[tuple[str, Any]], update: bool) -> Params:
@@ -178,9 +171,12 @@ def _plain(config: Any, origin: str) -> dict[Any, Any]:
     if isinstance(config, ListConfig) or not isinstance(config, (Mapping, DictConfig)):
         msg = f"{origin}: parameters are keys and values, got {type(config).__name__}"
         raise InvalidType(msg)
-    if not isinstance(config, DictConfig):
-        config = OmegaConf.create(dict(config))
-    return OmegaConf.to_container(config, resolve=False)
+    try:
+        config = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
+        return OmegaConf.to_container(config, resolve=False)
+    except OmegaConfBaseException as exc:
+        msg = f"{origin}: these are not parameters: {exc}"
+        raise InvalidValue(msg) from exc
 
 
 def _read_item(item: Any) -> Params:

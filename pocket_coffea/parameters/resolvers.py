@@ -59,8 +59,8 @@ def default_params_dir() -> str:
 def pico_to_femto(value: float | str) -> float:
     """Return a luminosity given in pb^-1 in fb^-1.
 
-    >>> pico_to_femto("7980.4")
-    7.9804
+    >>> pico_to_femto("17960")
+    17.96
     """
     return float(value) / 1000
 

@@ -130,7 +130,7 @@ def _processing() -> Iterable[Option]:
         "tree-reduction",
         k.INTEGER,
         "How many partial results are added up at once.",
-        ("dask", "condor", "slurm"),
+        REMOTE,
         20,
         minimum=2,
         nullable=False,

@@ -191,7 +191,7 @@ def per_sample(value: int | Mapping[str, int] | None, sample: str, name: str, or
     if "default" in value:
         return value["default"]
     where = f"{origin}: " if origin else ""
-    msg = f"{where}{name} has no entry for sample {sample!r} and no 'default', only: {', '.join(sorted(value))}."
+    msg = f"{where}{name} has neither {sample!r} nor 'default', only: {', '.join(sorted(value))}."
     raise OptionError(msg)
 
 
