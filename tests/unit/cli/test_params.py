@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from omegaconf import OmegaConf
 
 from pocket_coffea.cli.params import print_parameters
-from pocket_coffea.utils import utils
 
 
 def run(*arguments, **options):
@@ -65,20 +64,38 @@ def test_dump_keeps_the_path_and_refuses_to_overwrite(tmp_path):
     assert target.read_text() == before
 
 
-def test_configuration_is_read_without_its_datasets(monkeypatch):
-    calls = []
+CONFIGURATION = """
+from pocket_coffea.parameters import defaults
+from pocket_coffea.parameters.cuts import passthrough
+from pocket_coffea.utils.configurator import Configurator
+from pocket_coffea.workflows.base import BaseProcessorABC
 
-    class Configuration:
-        parameters = OmegaConf.create({"mine": {"x": 3}})
+cfg = Configurator(
+    parameters=defaults.merge_parameters(defaults.get_default_parameters(), {"mine": {2018: 3}}),
+    datasets={"jsons": ["not_there.json"]},
+    workflow=BaseProcessorABC,
+    skim=[],
+    preselections=[],
+    categories={"all": [passthrough]},
+    weights={"common": {"inclusive": []}},
+    variations={"weights": {"common": {"inclusive": []}}},
+    variables={},
+)
+"""
 
-    def load_config(path, **options):
-        calls.append((path, options))
-        return Configuration()
 
-    monkeypatch.setattr(utils, "load_config", load_config)
-    result = run("-c", "config.py", "mine.x")
+def test_configuration_is_read_without_its_datasets(tmp_path):
+    path = tmp_path / "config.py"
+    path.write_text(CONFIGURATION)
+    result = run("-c", path, "mine.2018")
     assert (result.exit_code, result.stdout) == (0, "3\n")
-    assert calls == [("config.py", {"do_load": False, "save_config": False})]
+    assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == ["config.py"]
+
+
+def test_missing_configuration_is_an_error_message(tmp_path):
+    result = run("-c", tmp_path / "gone.py")
+    assert result.exit_code == 1
+    assert "gone.py" in result.stderr
 
 
 def test_interactive_use():

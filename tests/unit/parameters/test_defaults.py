@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -438,3 +440,15 @@ def test_dump_says_why_it_cannot_write(tmp_path):
 
 def test_parameters_can_be_pickled(params):
     assert pickle.loads(pickle.dumps(params)) == params
+
+
+# the reference
+
+
+def test_reference_names_every_year_key_and_function(params):
+    text = (Path(__file__).parents[3] / "docs" / "parameters.md").read_text()
+    keys = re.findall(r"^\| `(\w+)` \| `", text.split("## Top-level keys")[1], flags=re.MULTILINE)
+    assert keys == list(params)
+    assert ", ".join(f"`{year}`" for year in YEARS) in text
+    documented = set(re.findall(r"^\| `(\w+)\(", text, flags=re.MULTILINE))
+    assert documented == set(defaults.__all__)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -415,3 +416,10 @@ def test_schema_is_well_formed():
         if option.default is not UNSET:
             assert option.read(option.default, "schema") == option.default
     assert options_reference().count("\n") == len(SCHEMA) + 2
+
+
+def test_reference_is_up_to_date():
+    text = (Path(__file__).parents[3] / "docs" / "run-options.md").read_text()
+    assert text.endswith(options_reference()), (
+        "renew the table of docs/run-options.md from options_reference()"
+    )
