@@ -87,6 +87,7 @@ class Option:
 
 def _options() -> Iterable[Option]:
     yield from _processing()
+    yield from _surroundings()
     yield from _workers()
     yield from _dask()
     yield from _parsl()
@@ -142,6 +143,10 @@ def _processing() -> Iterable[Option]:
         default=False,
         nullable=False,
     )
+
+
+def _surroundings() -> Iterable[Option]:
+    k = Kind
     yield Option("voms-proxy", k.TEXT, "Path of the grid proxy, used as it is.", default=None)
     yield Option(
         "ignore-grid-certificate",
