@@ -1,0 +1,176 @@
+"""Configuration files: from a path to a Configurator."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from pocket_coffea.config.configurator import Configurator
+from pocket_coffea.errors import ConfigurationError, DataFileNotFound, InvalidType, PocketCoffeaError, nearest
+from pocket_coffea.utils.modules import (
+    add_to_path,
+    evict_siblings,
+    is_user_module,
+    modules_below,
+    path_import,
+)
+
+__all__ = ["load_config"]
+
+log = logging.getLogger(__name__)
+
+
+def load_config(
+    path: str | os.PathLike[str],
+    do_load: bool = True,
+    save_config: bool = True,
+    outputdir: str | os.PathLike[str] | None = None,
+) -> Configurator:
+    """Return the Configurator that a configuration file defines.
+
+    path: a Python file with a variable ``cfg``, or a ``.pkl`` file that ``Configurator.save_config`` wrote.
+    The Python file runs with its folder first on ``sys.path``; modules of the same names that came from
+    elsewhere are forgotten before. What lies next to it is pickled by value, so that other machines need not
+    have it. do_load: also call ``load()``. save_config: also write the dumps into ``outputdir``, if one is
+    given.
+
+    Raises DataFileNotFound if there is no such file, ConfigurationError if it fails, with the place in the
+    user's file, and InvalidType if ``cfg`` is no Configurator."""
+    file = Path(path).expanduser().absolute()
+    if not file.is_file():
+        raise DataFileNotFound(_no_such_file(str(path), file))
+    config = _unpickle(file) if file.suffix in (".pkl", ".pickle") else _execute(file)
+    if do_load:
+        with _user_errors(file):
+            config.load()
+    if save_config and outputdir is not None:
+        config.save_config(outputdir)
+    return config
+
+
+def _no_such_file(given: str, file: Path) -> str:
+    folder = file.parent
+    if not folder.is_dir():
+        return f"The configuration file {given!r} does not exist: there is no folder {folder}."
+    if file.is_dir():
+        return f"{given!r} is a folder: give the configuration file in it."
+    others = nearest(file.name, [other.name for other in folder.iterdir() if other.suffix in (".py", ".pkl")])
+    hint = f" Did you mean {' or '.join(map(repr, others))}?" if others else ""
+    return f"The configuration file {given!r} does not exist: looked at {file}.{hint}"
+
+
+def _execute(file: Path) -> Configurator:
+    if file.suffix != ".py":
+        msg = f"{file} is neither a Python file (.py) nor a saved configuration (.pkl)."
+        raise ConfigurationError(msg)
+    evict_siblings(file.parent)
+    add_to_path(file.parent)
+    before = set(sys.modules)
+    with _user_errors(file):
+        module = path_import(file, f"_pocket_coffea_config_{file.stem}")
+    config = _find_cfg(module, file)
+    for other in [module, *modules_below(file.parent)]:
+        # PocketCoffea itself may live below the folder of the configuration
+        if is_user_module(other):
+            cloudpickle.register_pickle_by_value(other)
+    imported = [sys.modules[name] for name in sorted(set(sys.modules) - before)]
+    config.set_origin(file, module, *filter(is_user_module, imported))
+    return config
+
+
+def _find_cfg(module: ModuleType, file: Path) -> Configurator:
+    config = getattr(module, "cfg", None)
+    if isinstance(config, Configurator):
+        return config
+    if config is not None:
+        msg = f'"cfg" in {file} must be a Configurator, not {config!r} of type {type(config).__name__}.'
+        raise InvalidType(msg)
+    others = [name for name, value in vars(module).items() if isinstance(value, Configurator)]
+    hint = (
+        f" It has a Configurator named {others[0]!r}: rename it to cfg."
+        if others
+        else " Write cfg = Configurator(...)."
+    )
+    msg = f'{file} does not define "cfg".{hint}'
+    raise ConfigurationError(msg)
+
+
+def _unpickle(file: Path) -> Configurator:
+    try:
+        with file.open("rb") as stream:
+            config: Any = cloudpickle.load(stream)
+    except ModuleNotFoundError as error:
+        msg = (
+            f"{file} needs the module {error.name!r}, which is not here: install it, or load the "
+            "configuration from its .py file."
+        )
+        raise ConfigurationError(msg) from error
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        ValueError,
+        TypeError,
+    ) as error:
+        msg = (
+            f"{file} is not a saved configuration that can be read here: {type(error).__name__}: {error}. "
+            "It may be truncated, or come from another Python version."
+        )
+        raise ConfigurationError(msg) from error
+    if not isinstance(config, Configurator):
+        msg = f"{file} must hold a Configurator, not {type(config).__name__}."
+        raise InvalidType(msg)
+    return config
+
+
+@contextlib.contextmanager
+def _user_errors(file: Path) -> Iterator[None]:
+    """Report what the user's code raises with the place in the user's file, as a ConfigurationError."""
+    try:
+        yield
+    except Exception as error:
+        place = _place(error, file)
+        if isinstance(error, PocketCoffeaError):
+            if place is None:
+                raise
+            msg = f"{place}\n{error}"
+            raise type(error)(msg) from error
+        msg = f"{place or f'{file} failed:'}\n{type(error).__name__}: {error}{_hint(error, file)}"
+        raise ConfigurationError(msg) from error
+
+
+def _place(error: Exception, file: Path) -> str | None:
+    """Return the innermost line of a user's file that the error passed through."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}:\n    {(error.text or '').strip()}"
+    folder = file.parent.resolve()
+    package = Path(__file__).resolve().parent.parent
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        source = Path(frame.filename).resolve()
+        if (
+            source.is_relative_to(folder)
+            and not source.is_relative_to(package)
+            and "site-packages" not in source.parts
+        ):
+            return f"{frame.filename}, line {frame.lineno}, in {frame.name}:\n    {frame.line}"
+    return None
+
+
+def _hint(error: Exception, file: Path) -> str:
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    siblings = [other.stem for other in file.parent.glob("*.py")]
+    near = nearest(error.name, siblings)
+    return f". Did you mean {' or '.join(map(repr, near))}, next to {file.name}?" if near else ""

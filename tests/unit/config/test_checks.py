@@ -1,0 +1,81 @@
+import pytest
+
+from pocket_coffea.config.checks import check_histograms, check_workflow
+from pocket_coffea.config.names import SampleTable
+from pocket_coffea.errors import ConfigurationError, InvalidType
+from pocket_coffea.lib.hist_manager import Axis, HistConf
+
+SAMPLES = SampleTable({"TT": True, "DY": True}, {"TT": ["TT__a"]}, frozenset({"TT", "DY", "DATA"}))
+CATEGORIES = ["baseline", "2btag"]
+
+
+def hist(**options):
+    return HistConf([Axis(coll="Muon", field="pt", bins=10, start=0, stop=100, label="pt")], **options)
+
+
+def check(**options):
+    check_histograms({"h": hist(**options)}, SAMPLES, CATEGORIES)
+
+
+def test_names_that_exist_are_silent(caplog):
+    check(
+        only_samples=["TT"],
+        exclude_samples=["DATA"],
+        only_categories=["2btag"],
+        exclude_categories=["baseline"],
+    )
+    assert not caplog.records
+
+
+def test_names_that_do_not_exist_are_warned_about(caplog):
+    check(only_samples=["TTT"], exclude_categories=["2beta"], only_categories=["2btag", "3btag"])
+    assert (
+        "variables['h'], only_samples: 'TTT' is no sample or subsample and is ignored. Did you mean 'TT'"
+        in caplog.text
+    )
+    assert (
+        "variables['h'], exclude_categories: there is no category '2beta'. Did you mean '2btag'?"
+        in caplog.text
+    )
+    assert "only_categories: there is no category '3btag'" in caplog.text
+
+
+def test_subsamples_choose_no_histogram(caplog):
+    check(exclude_samples=["TT__a"])
+    assert "'TT__a' is a subsample; histograms are chosen by sample: write 'TT'" in caplog.text
+
+
+def test_a_histogram_that_is_never_filled():
+    with pytest.raises(ConfigurationError, match=r"none of '2beta' is a category. Did you mean '2btag'"):
+        check(only_categories=["2beta"])
+
+
+def test_wrong_types():
+    with pytest.raises(InvalidType, match=r"variables\['h'\] must be a HistConf.*unpack it with \*\*"):
+        check_histograms({"h": {"x": hist()}}, SAMPLES, CATEGORIES)
+    with pytest.raises(InvalidType, match="variables must be a dictionary"):
+        check_histograms([hist()], SAMPLES, CATEGORIES)
+    check_histograms({}, SAMPLES, CATEGORIES)
+    check_histograms(None, SAMPLES, CATEGORIES)
+
+
+def test_names_must_be_in_a_list():
+    conf = hist()
+    conf.only_categories = "2btag"
+    with pytest.raises(InvalidType, match=r"only_categories must be a list of names.*write \['2btag'\]"):
+        check_histograms({"h": conf}, SAMPLES, CATEGORIES)
+
+
+def test_workflow():
+    class Right:
+        def process(self, events):
+            return {}
+
+    class Wrong:
+        pass
+
+    check_workflow(Right)
+    with pytest.raises(InvalidType, match="the class Wrong, which has no process method"):
+        check_workflow(Wrong)
+    with pytest.raises(InvalidType, match="Pass the class itself, not an instance"):
+        check_workflow(Right())
