@@ -39,10 +39,21 @@ def _check_column(column: Any, where: str) -> None:
 
 
 def _merge(requests: Iterable[Request], categories: Collection[str]) -> dict[str, list[ColOut]]:
-    result: dict[str, list[ColOut]] = {category: [] for category in categories}
-    for request in requests:
-        for category, columns in result.items():
-            for column in [*request.inclusive, *request.bycategory.get(category, [])]:
-                if column not in columns:
-                    columns.append(column)
+    read = list(requests)
+    return {
+        category: _each_once(
+            column
+            for request in read
+            for column in [*request.inclusive, *request.bycategory.get(category, [])]
+        )
+        for category in categories
+    }
+
+
+def _each_once(columns: Iterable[ColOut]) -> list[ColOut]:
+    """Return the columns without repetitions (they can be compared, but not hashed)."""
+    result: list[ColOut] = []
+    for column in columns:
+        if column not in result:
+            result.append(column)
     return result

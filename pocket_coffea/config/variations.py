@@ -106,12 +106,16 @@ def _weights(
             if weight not in config["inclusive"]:
                 raise ConfigurationError(_not_applied(name, weight, request, config))
             _append(result.values(), weight)
-        for category, weights in request.bycategory.items():
-            for weight in weights:
-                if weight not in config["inclusive"] and weight not in config["bycategory"][category]:
-                    raise ConfigurationError(_not_applied(name, weight, request, config, category))
-                _append([result[category]], weight)
+        for category, weight in _pairs(request):
+            if weight not in config["inclusive"] and weight not in config["bycategory"][category]:
+                raise ConfigurationError(_not_applied(name, weight, request, config, category))
+            _append([result[category]], weight)
     return result
+
+
+def _pairs(request: Request) -> list[tuple[str, Any]]:
+    """Return (category, item) of what is requested by category."""
+    return [(category, item) for category, items in request.bycategory.items() for item in items]
 
 
 def _not_applied(
@@ -140,9 +144,8 @@ def _shapes(
     for request in requests:
         for item in request.inclusive:
             _append(result.values(), calibrator_name(item, request.where))
-        for category, items in request.bycategory.items():
-            for item in items:
-                _append([result[category]], calibrator_name(item, request.where))
+        for category, item in _pairs(request):
+            _append([result[category]], calibrator_name(item, request.where))
     return result
 
 
