@@ -50,7 +50,8 @@ def _sums(jets: Array) -> tuple[FloatArray, FloatArray]:
     flat = Flat(jets, "jets").without_missing()
     event, n_events = flat.event_index(), len(flat.offsets) - 1
     pt, phi = flat["pt"].astype(np.float64), flat["phi"].astype(np.float64)
-    x, y = (np.bincount(event, weights=pt * angle(phi), minlength=n_events) for angle in (np.cos, np.sin))
+    x: FloatArray = np.bincount(event, weights=pt * np.cos(phi), minlength=n_events).astype(np.float64)
+    y: FloatArray = np.bincount(event, weights=pt * np.sin(phi), minlength=n_events).astype(np.float64)
     return x, y
 
 

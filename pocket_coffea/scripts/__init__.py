@@ -1,0 +1,1 @@
+"""Tools that used to be stand-alone scripts; their import paths stay."""
