@@ -21,10 +21,12 @@ from pocket_coffea.executors.worker_pool import WorkerPool
 __all__ = [
     "DaskExecutorFactory",
     "ExecutorFactoryABC",
+    "FactoryGetter",
     "FuturesExecutorFactory",
     "IterativeExecutorFactory",
     "RemoteDaskExecutorFactory",
     "get_executor_factory",
+    "not_here",
     "remote_factory_getter",
 ]
 
@@ -226,21 +228,16 @@ class RemoteDaskExecutorFactory(DaskExecutorFactory):
     A user's subclass that overrides :meth:`start_cluster` or :meth:`setup` works.
     """
 
+    available: ClassVar[bool] = False
     site: ClassVar[str] = ""
     system: ClassVar[str] = "dask"
 
     def start_cluster(self) -> None:
-        raise ConfigurationError(_not_here(f"{self.system}@{self.site}"))
+        raise ConfigurationError(not_here(f"{self.system}@{self.site}"))
 
 
-_LOCAL: dict[str, type[ExecutorFactoryABC]] = {
-    "iterative": IterativeExecutorFactory,
-    "futures": FuturesExecutorFactory,
-    "dask": DaskExecutorFactory,
-}
-
-
-def _not_here(name: str) -> str:
+def not_here(name: str) -> str:
+    """Return the message about a remote executor."""
     return (
         f"remote executor {name!r} is not in this version. "
         "Run on this machine with `-e iterative`, `-e futures` or `-e dask`, or bring your own with "
@@ -248,30 +245,35 @@ def _not_here(name: str) -> str:
     )
 
 
-def get_executor_factory(executor_name: str, **kwargs: Any) -> ExecutorFactoryABC:
-    """Return the factory of a local executor: iterative, futures or dask.
-
-    ``kwargs`` are ``run_options`` and ``outputdir``. Raises OptionError for any other name.
-    """
-    if executor_name not in _LOCAL:
-        msg = f"There is no executor {executor_name!r} on this machine. {did_you_mean(executor_name, _LOCAL)}"
-        raise OptionError(msg)
-    return _LOCAL[executor_name](**kwargs)
-
-
-def remote_factory_getter(site: str, factories: Mapping[str, type[ExecutorFactoryABC]]) -> Any:
+def remote_factory_getter(site: str, factories: Mapping[str, type[ExecutorFactoryABC]]) -> FactoryGetter:
     """Return the ``get_executor_factory`` of a site module: its own factories, and the local ones."""
+    return FactoryGetter(
+        {"iterative": IterativeExecutorFactory, "futures": FuturesExecutorFactory, **factories}, site
+    )
 
-    def get(executor_name: str, **kwargs: Any) -> ExecutorFactoryABC:
-        if executor_name in ("iterative", "futures"):
-            return get_executor_factory(executor_name, **kwargs)
-        if executor_name not in factories:
-            allowed = [f"{name}@{site}" for name in (*factories, "iterative", "futures")]
+
+class FactoryGetter:
+    """``get_executor_factory(executor_name, run_options=..., outputdir=...)`` of a site, or of this machine.
+
+    Raises OptionError for a name that is not in ``factories``.
+    """
+
+    def __init__(self, factories: Mapping[str, type[ExecutorFactoryABC]], site: str | None = None) -> None:
+        self.factories = dict(factories)
+        self.site = site
+
+    def __call__(self, executor_name: str, **kwargs: Any) -> ExecutorFactoryABC:
+        if executor_name not in self.factories:
+            place = f"at {self.site}" if self.site else "on this machine"
             msg = (
-                f"There is no executor '{executor_name}@{site}'. "
-                f"{did_you_mean(f'{executor_name}@{site}', allowed)}"
+                f"There is no executor {executor_name!r} {place}. "
+                f"{did_you_mean(executor_name, self.factories)}"
             )
             raise OptionError(msg)
-        return factories[executor_name](**kwargs)
+        return self.factories[executor_name](**kwargs)
 
-    return get
+
+#: The factories of this machine.
+get_executor_factory = FactoryGetter(
+    {"iterative": IterativeExecutorFactory, "futures": FuturesExecutorFactory, "dask": DaskExecutorFactory}
+)

@@ -37,6 +37,7 @@ def _refuse(what: str) -> NoReturn:
 class ExecutorFactoryManualABC(ExecutorFactoryABC):
     """Base of the factories that submit jobs. Its methods raise ConfigurationError in this version."""
 
+    available: ClassVar[bool] = False
     handles_submission: ClassVar[bool] = True
 
     def __init__(self, run_options: Mapping[str, Any], outputdir: str | None = None, **kwargs: Any) -> None:

@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
-from pocket_coffea.executors.executors_base import ExecutorFactoryABC
+from pocket_coffea.executors.executors_base import ExecutorFactoryABC, not_here
 
-__all__ = ["SITES", "load_custom_setup", "make_factory", "split_executor"]
+__all__ = ["SITES", "check_executor", "load_custom_setup", "make_factory", "split_executor"]
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,23 @@ def split_executor(executor: str) -> tuple[str, str]:
         msg = f"executor {executor!r}: there is no site {site!r}. {did_you_mean(site, SITES)}"
         raise OptionError(msg)
     return name, site
+
+
+def check_executor(executor: str) -> str:
+    """Return the name of an executor without its site.
+
+    Raises OptionError if there is no such executor, ConfigurationError if this version cannot serve its site.
+    """
+    name, site = split_executor(executor)
+    module = importlib.import_module(f"pocket_coffea.executors.{SITES[site]}")
+    factories = module.get_executor_factory.factories
+    if name not in factories:
+        allowed = [f"{known}@{site}" if site != "local" else known for known in factories]
+        msg = f"There is no executor {executor!r}. {did_you_mean(executor, allowed)}"
+        raise OptionError(msg)
+    if not getattr(factories[name], "available", True):
+        raise ConfigurationError(not_here(executor))
+    return name
 
 
 def make_factory(

@@ -20,14 +20,15 @@ import types
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from pocket_coffea.errors import ProcessingError
 
-__all__ = ["PRELOAD", "RemoteTraceback", "WorkerPool"]
+__all__ = ["PRELOAD", "RemoteTraceback", "WorkerPool", "start_server"]
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,13 @@ class _Forwarder(logging.Handler):
             self._conn.send(("log", (record.name, record.levelno, record.getMessage())))
 
 
-def _worker_main(conn: Any, log_level: int, path: list[str]) -> None:
-    """Serve tasks until the pipe closes."""
+def _worker_main(conn: Any, log_level: int, path: list[str], environment: dict[str, str], cwd: str) -> None:
+    """Serve tasks until the pipe closes. The server of workers knows neither what the configuration put
+    into the environment nor where it changed to."""
+    os.environ.clear()
+    os.environ.update(environment)
+    with contextlib.suppress(OSError):
+        os.chdir(cwd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides what an interrupt means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.path[:] = path
@@ -113,7 +119,9 @@ class _Worker:
     def __init__(self, context: Any, log_level: int) -> None:
         self.conn, theirs = context.Pipe()
         self.process = context.Process(
-            target=_worker_main, args=(theirs, log_level, list(sys.path)), daemon=True
+            target=_worker_main,
+            args=(theirs, log_level, list(sys.path), dict(os.environ), str(Path.cwd())),
+            daemon=True,
         )
         with _no_main_module():
             self.process.start()
@@ -151,6 +159,18 @@ def _no_main_module() -> Iterator[None]:
 _MAIN_LOCK = threading.Lock()
 
 
+def start_server(preload: Sequence[str] = PRELOAD) -> Any:
+    """Start the process that workers are forked from, once; return the context that uses it.
+
+    ``MALLOC_TRIM_THRESHOLD_`` must be in the environment before, since a process reads it when it starts.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    with _no_main_module():
+        forkserver.ensure_running()
+    return context
+
+
 class WorkerPool:
     """``workers`` processes; they are started when first needed and stay for further runs.
 
@@ -178,10 +198,7 @@ class WorkerPool:
         """Start the server of workers now, so that its imports run beside those of the main process."""
         if self._context is None:
             os.environ.update(self._environment)
-            self._context = multiprocessing.get_context("forkserver")
-            self._context.set_forkserver_preload(self._preload)
-            with _no_main_module():
-                multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]
+            self._context = start_server(self._preload)
 
     def run(
         self,

@@ -121,9 +121,8 @@ def _processing() -> Iterable[Option]:
     yield Option(
         "retries",
         k.INTEGER,
-        "How often a failed chunk is tried again.",
-        ("futures", "dask", "parsl", "condor", "slurm"),
-        10,
+        "How often reading a file is tried again.",
+        default=10,
         minimum=0,
         nullable=False,
     )
@@ -160,6 +159,13 @@ def _surroundings() -> Iterable[Option]:
         k.GROUPS,
         "With --process-separately: samples processed together, by group.",
         default=None,
+    )
+    yield Option(
+        "checkpoint",
+        k.BOOLEAN,
+        "Keep completed chunks on disk until the run is complete, for --resume.",
+        default=True,
+        nullable=False,
     )
     yield Option("starting-time", k.START_TIME, "Wait until then before starting.", default=None)
     yield Option(

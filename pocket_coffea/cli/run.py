@@ -1,0 +1,197 @@
+"""``pocket-coffea run``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pocket_coffea.log import LEVELS
+
+if TYPE_CHECKING:
+    from pocket_coffea.run.session import RunRequest
+    from pocket_coffea.run.summary import RunReport
+
+__all__ = ["run"]
+
+#: Options of the command that are run options.
+_FLAGS = ("limit_files", "limit_chunks", "scaleout", "chunksize", "queue", "skip_bad_files")
+
+
+@click.command(
+    "run",
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "max_content_width": 100},
+)
+@click.option(
+    "--cfg", required=True, help="Config file with parameters specific to the current run (.py or .pkl)"
+)
+@click.option(
+    "-ro",
+    "--custom-run-options",
+    "--run-options",
+    multiple=True,
+    help="User provided run options .yaml file; may be given several times",
+)
+@click.option("-o", "--outputdir", required=True, help="Output folder")
+@click.option(
+    "-t",
+    "--test",
+    is_flag=True,
+    help="Run on 2 files and 2 chunks per dataset, iteratively unless -e says otherwise",
+)
+@click.option("-lf", "--limit-files", type=int, help="Limit number of files of each dataset")
+@click.option("-lc", "--limit-chunks", type=int, help="Limit number of chunks of each dataset")
+@click.option("-e", "--executor", help="Executor: iterative (default), futures, dask, or NAME@SITE")
+@click.option("-s", "--scaleout", type=int, help="Number of processes or workers")
+@click.option("-c", "--chunksize", type=int, help="Events processed at once")
+@click.option("-q", "--queue", help="Queue of the batch system")
+@click.option(
+    "-ll",
+    "--loglevel",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    default="INFO",
+    show_default=True,
+    help="Console logging level",
+)
+@click.option("-ps", "--process-separately", is_flag=True, help="Process each dataset separately")
+@click.option("--filter-years", help="Data taking periods to be processed (comma separated list)")
+@click.option("--filter-samples", help="Samples to be processed (comma separated list)")
+@click.option("--filter-datasets", help="Datasets to be processed (comma separated list)")
+@click.option(
+    "--resubmit-failed", is_flag=True, help="Run only the failed jobs of the run before (needs -ps)"
+)
+@click.option(
+    "--skip-bad-files",
+    is_flag=True,
+    help="Go on without files that cannot be read; they are listed at the end",
+)
+@click.option("--resume", is_flag=True, help="Continue a run that was killed from its completed chunks")
+@click.option("--executor-custom-setup", help="Python module with get_executor_factory()")
+@click.pass_context
+def run(ctx: click.Context, /, **arguments: Any) -> None:
+    """Run an analysis on NanoAOD files using PocketCoffea processors.
+
+    Any run option can be given as --KEY=VALUE, for example --tree-reduction=10.
+
+    Exit code: 0 all good, 1 wrong configuration or options, 3 some datasets or files failed, 4 nothing to do.
+    """
+    from pocket_coffea.cli.errors import ending
+
+    level = arguments["loglevel"].upper()
+    with ending(level == "DEBUG", " Run again with --resume to continue from the completed chunks."):
+        _terminate_like_interrupt()
+        sys.exit(_run(_request(ctx, arguments), level))
+
+
+def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
+    from pocket_coffea.run.filesets import split_names
+    from pocket_coffea.run.options import parse_cli_extra
+    from pocket_coffea.run.session import RunRequest
+
+    flags = {name: arguments[name] for name in _FLAGS if arguments[name] not in (None, False)}
+    extra = parse_cli_extra(ctx.args)
+    _check_spelling(ctx.command, extra)
+    return RunRequest(
+        cfg=arguments["cfg"],
+        outputdir=arguments["outputdir"],
+        executor=arguments["executor"],
+        custom_run_options=arguments["custom_run_options"],
+        executor_custom_setup=arguments["executor_custom_setup"],
+        filter_years=tuple(split_names(arguments["filter_years"])),
+        filter_samples=tuple(split_names(arguments["filter_samples"])),
+        filter_datasets=tuple(split_names(arguments["filter_datasets"])),
+        flags=flags,
+        extra=extra,
+        **{name: arguments[name] for name in ("test", "process_separately", "resubmit_failed", "resume")},
+    )
+
+
+def _check_spelling(command: click.Command, extra: dict[str, Any]) -> None:
+    """Refuse an option that is neither a run option nor an option of the command, with the nearest of
+    both.
+    """
+    from pocket_coffea.errors import OptionError, nearest
+    from pocket_coffea.run.options import SCHEMA
+
+    own = [
+        name.lstrip("-") for parameter in command.params for name in parameter.opts if name.startswith("--")
+    ]
+    for key in extra:
+        if key not in SCHEMA:
+            close = nearest(key, [*own, *SCHEMA])
+            hint = f" Did you mean {' or '.join(f'--{name}' for name in close)}?" if close else ""
+            msg = f"command line: there is no option --{key}.{hint} See `pocket-coffea run --help`."
+            raise OptionError(msg)
+
+
+def _terminate_like_interrupt() -> None:
+    """A polite kill closes everything, as Ctrl-C does."""
+
+    def stop(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _run(request: RunRequest, level: str) -> int:
+    from rich.console import Console
+
+    from pocket_coffea.cli.errors import console_writer
+    from pocket_coffea.cli.main import banner
+    from pocket_coffea.log import setup_logging
+    from pocket_coffea.run.outputs import OutputFolder
+    from pocket_coffea.run.progress import make_progress
+    from pocket_coffea.run.session import run_analysis
+
+    click.echo(banner())
+    folder = OutputFolder(request.outputdir)
+    console = Console(stderr=True)
+    undo = _logging(setup_logging, level, console_writer(console), folder.path / "logfile.log")
+    try:
+        report = run_analysis(request, make_progress(console))
+    finally:
+        undo()
+    _show(report)
+    return report.exit_code
+
+
+def _logging(
+    setup: Callable[..., Callable[[], None]], level: str, write: Any, logfile: Path
+) -> Callable[[], None]:
+    from pocket_coffea.errors import OutputError
+
+    try:
+        return setup(level, write, logfile)
+    except OSError as exc:
+        msg = f"The log file {logfile} cannot be written: {exc.strerror or exc}."
+        raise OutputError(msg) from exc
+
+
+def _show(report: RunReport) -> None:
+    """Print the closing table and what is missing."""
+    from rich.console import Console
+
+    from pocket_coffea.run.summary import throughput_table
+
+    if report.submitted:
+        return
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    if report.throughput:
+        console.print(throughput_table(report))
+    for path in report.outputs:
+        click.echo(f"Output: {path}")
+    if report.skipped:
+        click.echo(f"\n{len(report.skipped)} input(s) could not be read and are missing in the output:")
+        for dataset, filename, reason in report.skipped:
+            click.echo(f"  {dataset}: {filename}\n    {reason}")
+    if report.failed:
+        click.echo(
+            f"\n{len(report.failed)} job(s) failed; run them again with --process-separately "
+            "--resubmit-failed:"
+        )
+        for name, reason in report.failed.items():
+            click.echo(f"  {name}: {reason}")

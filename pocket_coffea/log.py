@@ -1,0 +1,77 @@
+"""Logging of the command line: short lines on the console, everything with times in a file.
+
+The library only makes records; handlers are installed here, by ``cli``, and taken away again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["LEVELS", "setup_logging"]
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+#: Libraries whose news are not for the user of an analysis.
+_NOISY = ("asyncio", "bokeh", "distributed", "fsspec", "matplotlib", "numba", "parsl", "tornado", "uproot")
+
+
+class _Console(logging.Handler):
+    """Hands lines to ``write(text, level name)``; tracebacks only at level DEBUG."""
+
+    def __init__(self, write: Callable[[str, str], None], level: int) -> None:
+        super().__init__(level)
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # warnings of libraries are in the log file; ours are for the user
+        if (
+            record.name == "py.warnings"
+            and self.level > logging.DEBUG
+            and "pocket_coffea" not in record.getMessage()
+        ):
+            return
+        text = f"{record.levelname}: {record.getMessage()}"
+        if record.exc_info and self.level <= logging.DEBUG:
+            text += "\n" + logging.Formatter().formatException(record.exc_info)
+        self._write(text, record.levelname)
+
+
+def setup_logging(
+    level: str, write: Callable[[str, str], None], logfile: Path | None = None
+) -> Callable[[], None]:
+    """Send records of ``level`` and above to ``write``, all from INFO on to ``logfile``; return what
+    undoes it.
+
+    Raises ValueError for an unknown level and OSError when the file cannot be written.
+    """
+    if level.upper() not in LEVELS:
+        msg = f"log level {level!r} must be one of {', '.join(LEVELS)}"
+        raise ValueError(msg)
+    number = getattr(logging, level.upper())
+    root = logging.getLogger()
+    before = (root.level, {name: logging.getLogger(name).level for name in _NOISY})
+    handlers: list[logging.Handler] = [_Console(write, number)]
+    if logfile is not None:
+        file = logging.FileHandler(logfile, mode="a", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        file.setLevel(min(number, logging.INFO))
+        handlers.append(file)
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(min(number, logging.INFO))
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+
+    def undo() -> None:
+        logging.captureWarnings(capture=False)
+        root.setLevel(before[0])
+        for name, old in before[1].items():
+            logging.getLogger(name).setLevel(old)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
+
+    return undo

@@ -1,0 +1,191 @@
+"""One call of ``pocket-coffea run``: from a configuration file and options to outputs and a report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pocket_coffea.errors import NothingToDo, OptionError
+from pocket_coffea.run.filesets import Filesets, filter_filesets, group_filesets, needs_grid
+from pocket_coffea.run.options import RunOptions, merge_run_options
+from pocket_coffea.run.outputs import OutputFolder
+from pocket_coffea.run.progress import LineProgress, Progress
+from pocket_coffea.run.skims import SkimDefinition
+from pocket_coffea.run.summary import RunReport
+
+__all__ = ["RunRequest", "run_analysis", "wait_until"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asks for; names as on the command line.
+
+    ``flags`` are named run options, ``extra`` any other; both are checked by the schema of run options.
+    """
+
+    cfg: str
+    outputdir: str
+    executor: str | None = None
+    custom_run_options: tuple[str, ...] = ()
+    test: bool = False
+    process_separately: bool = False
+    resubmit_failed: bool = False
+    resume: bool = False
+    executor_custom_setup: str | None = None
+    filter_years: tuple[str, ...] = ()
+    filter_samples: tuple[str, ...] = ()
+    filter_datasets: tuple[str, ...] = ()
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def executor_name(self) -> str:
+        return self.executor or "iterative"
+
+
+def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunReport:
+    """Run an analysis and write its outputs.
+
+    With ``process_separately`` a group of datasets that fails is recorded and the others go on; without it
+    the error is raised. Raises ConfigurationError for what is wrong before anything is processed,
+    NothingToDo for an empty selection.
+    """
+    began = time.monotonic()
+    options = _options(request)
+    folder = OutputFolder(request.outputdir)
+    if request.resubmit_failed and not request.process_separately:
+        msg = "--resubmit-failed works on the jobs of --process-separately: give both."
+        raise OptionError(msg)
+    failed = folder.read_failed() if request.resubmit_failed else None
+    _check_executor(request)
+    config = _configuration(request, options)
+    config.save_config(folder.path)
+    groups = _groups(request, options, config, failed)
+    wait_until(options)
+    from pocket_coffea.executors.registry import make_factory
+    from pocket_coffea.run.groups import GroupRunner
+
+    factory = make_factory(
+        request.executor_name,
+        _executor_options(options, config.filesets),
+        str(folder.path),
+        request.executor_custom_setup,
+    )
+    report = RunReport(workers=int(options["scaleout"]) if request.executor_name != "iterative" else 1)
+    try:
+        if getattr(factory, "handles_submission", False):
+            submit: Any = getattr(factory, "submit")  # noqa: B009  (only such factories have it)
+            submit(config, config.filesets, str(folder.path))
+            report.submitted = True
+            return report
+        runner = GroupRunner(
+            config, options, folder, factory, report, request=request, progress=progress or LineProgress()
+        )
+        runner.skims = SkimDefinition(folder, check_initial_events=not _is_limited(options))
+        runner.run(groups)
+    finally:
+        _close(factory)
+    report.wall_seconds = time.monotonic() - began
+    return report
+
+
+def _options(request: RunRequest) -> RunOptions:
+    return merge_run_options(
+        request.executor_name,
+        files=request.custom_run_options,
+        test=request.test,
+        flags=request.flags,
+        extra=request.extra,
+    )
+
+
+def _check_executor(request: RunRequest) -> None:
+    """Refuse an unknown executor before the configuration is read, and prepare for the known ones."""
+    from pocket_coffea.executors.registry import check_executor
+
+    if request.executor_custom_setup is not None:
+        return
+    if check_executor(request.executor_name) == "futures":
+        from pocket_coffea.executors.worker_pool import start_server
+
+        start_server()  # its imports run while this process reads the configuration
+
+
+def _configuration(request: RunRequest, options: RunOptions) -> Any:
+    from pocket_coffea.utils.utils import load_config
+
+    config = load_config(request.cfg, save_config=False)
+    filters = {
+        "years": request.filter_years,
+        "samples": request.filter_samples,
+        "datasets": request.filter_datasets,
+    }
+    kept = filter_filesets(config.filesets, **filters)
+    if len(kept) < len(config.filesets):
+        config.set_filesets_manually(kept)
+    if options["limit-files"] is not None:
+        config.filter_dataset(options["limit-files"])
+    return config
+
+
+def _groups(
+    request: RunRequest, options: RunOptions, config: Any, failed: list[str] | None
+) -> dict[str, Filesets]:
+    if not request.process_separately:
+        if options["group-samples"]:
+            log.warning("group-samples has no effect without --process-separately")
+        return {"all": config.filesets}
+    groups = group_filesets(config.filesets, options["group-samples"])
+    if failed is None:
+        return groups
+    for name in failed:
+        if name not in groups:
+            log.warning("--resubmit-failed: %r is not a job of this configuration", name)
+    chosen = {name: groups[name] for name in failed if name in groups}
+    if not chosen:
+        msg = "--resubmit-failed: none of the failed jobs belongs to the datasets that are selected now."
+        raise NothingToDo(msg)
+    log.info("Resubmitting %d failed jobs: %s", len(chosen), list(chosen))
+    return chosen
+
+
+def _executor_options(options: RunOptions, filesets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options for the factory. A run on local files never needs a grid proxy."""
+    plain = options.as_dict()
+    if not needs_grid(filesets):
+        plain["ignore-grid-certificate"] = True
+    return plain
+
+
+def _is_limited(options: RunOptions) -> bool:
+    return options["limit-files"] is not None or options["limit-chunks"] is not None
+
+
+def _close(factory: Any) -> None:
+    try:
+        factory.close()
+    except Exception as exc:  # noqa: BLE001  (foreign code; the results are written already)
+        log.warning("closing the executor failed: %s: %s", type(exc).__name__, exc)
+
+
+def wait_until(
+    options: RunOptions,
+    now: Callable[[], datetime] = datetime.now,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait for the time of the run option ``starting-time`` (local clock)."""
+    start = options.starting_time()
+    if start is None:
+        return
+    if start <= now():
+        log.warning("starting-time %s has passed: starting now", start)
+        return
+    log.info("waiting until %s", start)
+    while now() < start:
+        sleep(1.0)
