@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,7 @@ class Configurator:
         if not self.filesets_loaded:
             self.load_datasets()
         self._index(limit_files(self.filesets, nfiles))
+        self._filesets_given = True  # a clone is to process the same files
 
     def _index(self, filesets: Filesets) -> None:
         self.filesets = filesets
@@ -281,7 +283,7 @@ class Configurator:
         """Return an equal configuration that is not loaded. Filesets that were set by hand are kept."""
         new = type(self)(
             workflow=self.workflow,
-            parameters=self.parameters,
+            parameters={},
             datasets=self.datasets_cfg,
             skim=self.skim_cfg,
             preselections=self.preselections_cfg,
@@ -296,6 +298,8 @@ class Configurator:
             save_skimmed_files=self.save_skimmed_files_folder or self.save_skimmed_files,  # type: ignore[arg-type]
             do_postprocessing=self.do_postprocessing,
         )
+        # quicker than to resolve again what is resolved
+        new.parameters = pickle.loads(pickle.dumps(self.parameters))
         new.config_file = self.config_file
         new.source_digests = dict(self.source_digests)
         new._known_samples = self._known_samples

@@ -8,7 +8,7 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,19 +73,48 @@ def _execute(file: Path) -> Configurator:
     if file.suffix != ".py":
         msg = f"{file} is neither a Python file (.py) nor a saved configuration (.pkl)."
         raise ConfigurationError(msg)
-    evict_siblings(file.parent)
+    _forget_registration(evict_siblings(file.parent))
     add_to_path(file.parent)
     before = set(sys.modules)
     with _user_errors(file):
         module = path_import(file, f"_pocket_coffea_config_{file.stem}")
     config = _find_cfg(module, file)
-    for other in [module, *modules_below(file.parent)]:
-        # PocketCoffea itself may live below the folder of the configuration
-        if is_user_module(other):
-            cloudpickle.register_pickle_by_value(other)
+    cloudpickle.register_pickle_by_value(module)
+    _ship_siblings(config, file.parent)
     imported = [sys.modules[name] for name in sorted(set(sys.modules) - before)]
     config.set_origin(file, module, *filter(is_user_module, imported))
     return config
+
+
+def _forget_registration(names: Iterable[str]) -> None:
+    """Undo that modules are pickled by value: the modules of these names to come are other ones."""
+    for name in cloudpickle.list_registry_pickle_by_value() & set(names):
+        cloudpickle.unregister_pickle_by_value(ModuleType(name))
+
+
+def _ship_siblings(config: Configurator, folder: Path) -> None:
+    """Have the modules next to a configuration file pickled by value, so that other machines need not have
+    them.
+
+    What such a module keeps at its top (a lock, an open file) may not allow that. Then they are pickled by
+    reference, as any module is, which does where the files are.
+    """
+    registered = cloudpickle.list_registry_pickle_by_value()
+    siblings = [module for module in modules_below(folder) if module.__name__ not in registered]
+    for module in siblings:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        cloudpickle.dumps(config)
+    except Exception as error:  # noqa: BLE001  anything may be at the top of a module
+        for module in siblings:
+            cloudpickle.unregister_pickle_by_value(module)
+        log.warning(
+            "The modules in %s cannot be sent to other machines (%s: %s); processes there need the same "
+            "files.",
+            folder,
+            type(error).__name__,
+            error,
+        )
 
 
 def _find_cfg(module: ModuleType, file: Path) -> Configurator:

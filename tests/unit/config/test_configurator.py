@@ -219,6 +219,7 @@ def test_filter_dataset(configure):
     assert config.filesets["DY_2018"]["metadata"]["nevents"] == 500
     config.load()
     assert len(config.filesets["TTbar_2018"]["files"]) == 2
+    assert config.clone().filesets == config.filesets
 
 
 @pytest.mark.parametrize("load", [False, True])

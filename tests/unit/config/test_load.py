@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from types import ModuleType
 
 import cloudpickle
 import pytest
@@ -79,8 +80,7 @@ def _keep_imports(monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     for name in cloudpickle.list_registry_pickle_by_value() - registered:
-        if name in sys.modules:
-            cloudpickle.unregister_pickle_by_value(sys.modules[name])
+        cloudpickle.unregister_pickle_by_value(ModuleType(name))
     for name in set(sys.modules) - set(before):
         del sys.modules[name]
 
@@ -270,3 +270,11 @@ def test_an_unloaded_pickle_is_loaded(analysis, tmp_path):
     again = load_config(path)
     assert isinstance(again, Configurator)
     assert again.loaded
+
+
+def test_modules_that_cannot_be_sent_stay_where_they_are(analysis, tmp_path, caplog):
+    locked = WORKFLOW.replace("return {}", "return LOCK") + "\nimport threading\nLOCK = threading.Lock()\n"
+    text = CONFIG.replace("TAG", "1").replace("cloudpickle.register_pickle_by_value(workflow)\n", "")
+    load_config(analysis("one", workflow=locked, config=text), outputdir=tmp_path / "out")
+    assert "cannot be sent to other machines (TypeError" in caplog.text
+    assert load_config(tmp_path / "out" / "configurator.pkl").workflow.value == 1
