@@ -123,8 +123,7 @@ def _defining_frame(machinery: tuple[str, ...]) -> FrameType:
 
 
 def _execution(frame: FrameType) -> CodeType | None:
-    """Return the code object of the module execution that runs this definition, None for a later function
-    call.
+    """Return the code object of the module execution that runs this definition; None in a later call.
 
     Every import, reload and run of a notebook cell compiles (or unmarshals) its own code object: the object
     is the identity of one execution, and unlike a frame it keeps no local variable alive.

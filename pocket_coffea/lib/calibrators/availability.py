@@ -1,5 +1,4 @@
-"""Which calibrators can be applied: those of the default sequence that are not in this version are skipped
-aloud."""
+"""Which calibrators can be applied, and which of the default sequence are skipped, aloud."""
 
 from __future__ import annotations
 
@@ -42,8 +41,7 @@ def usable_calibrators(
 
 def _message(calibrator: type[Calibrator], action: str) -> str:
     return (
-        f"calibrator {calibrator.name!r}: {calibrator.missing} is not in this version of PocketCoffea. "
-        f"{action}, or write a Calibrator of your own."
+        f"calibrator {calibrator.name!r}: {calibrator.missing}. {action}, or write a Calibrator of your own."
     )
 
 
@@ -54,6 +52,7 @@ def _warn(absent: list[type[Calibrator]]) -> None:
     _warned.add(names)
     log.warning(
         "the default calibrators %s are not in this version and are not applied: jets, MET, electrons and "
-        "muons keep the calibration of the NanoAOD production. Set calibrators=[] in the Configurator to silence this.",
+        "muons keep the calibration of the NanoAOD production. Set calibrators=[] in the Configurator to "
+        "silence this.",
         ", ".join(names),
     )

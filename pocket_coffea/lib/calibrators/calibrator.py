@@ -111,8 +111,7 @@ class Calibrator(metaclass=CalibratorMeta):
 
     @classmethod
     def serialize(cls) -> dict[str, Any]:
-        """Describe the calibrator with plain values, for the configuration that is saved next to the
-        results."""
+        """Describe the calibrator with plain values, for the saved configuration."""
         return {
             "name": cls.name,
             "class": {"name": cls.__qualname__, "module": cls.__module__, "src_file": _source_file(cls)},

@@ -128,8 +128,9 @@ class CalibratorsManager:
             raise
         if events.layout is not layout:
             msg = (
-                f"calibrator {calibrator.name!r} modified the events in calibrate(): what it sets there is not "
-                "put back for the next variation. Return the arrays, and declare them in calibrated_collections."
+                f"calibrator {calibrator.name!r} modified the events in calibrate(): what it sets there is "
+                "not put back for the next variation. Return the arrays, and declare them in "
+                "calibrated_collections."
             )
             raise InvalidValue(msg)
         if not isinstance(out, Mapping):
@@ -146,8 +147,7 @@ class CalibratorsManager:
         return dict(out)
 
     def reset_events_to_original(self, events: Array) -> Array:
-        """Put back, in place, all that calibrators replaced; what they created is removed. Return the
-        events."""
+        """Put back in place what calibrators replaced, remove what they created; return the events."""
         self._originals.restore(events)
         return events
 

@@ -52,20 +52,24 @@ class ShapeVariation:
 
 
 def translate_shape_variation(
-    name: str, calibrators: Iterable[type[Calibrator] | Calibrator]
+    name: str, calibrators: Iterable[type[Calibrator] | Calibrator] | None = None
 ) -> ShapeVariation:
     """Return what a name in ``variations["shape"]`` asks for.
 
-    calibrators: those of the configuration. The name of a calibrator with variations asks for all of them;
-    the older ``JES_<source>`` and ``JER``, with ``_<jet type>`` or without, for those of the jet calibrator.
-    Raises UnknownName (a ValueError) for anything else.
+    calibrators: those of the configuration; None to look at the name alone. The name of a calibrator with
+    variations asks for all of them; the older ``JES_<source>`` and ``JER``, with ``_<jet type>`` or without,
+    for those of the jet calibrator. Raises UnknownName (a ValueError) for anything else.
     """
+    match = _OLD_NAME.match(name)
+    if calibrators is None:
+        if match is None:
+            return ShapeVariation(name, name)
+        return ShapeVariation(name, _JET_CALIBRATORS[0], match["source"], match["jet_type"])
     varied = [calibrator.name for calibrator in calibrators if calibrator.has_variations]
     if name in varied:
         return ShapeVariation(name, name)
-    match = _OLD_NAME.match(name)
     if match is None:
-        msg = f"shape variation {name!r}: no calibrator with variations is so named. {did_you_mean(name, varied)}"
+        msg = f"shape variation {name!r}: no such calibrator with variations. {did_you_mean(name, varied)}"
         raise UnknownName(msg)
     jets = next((calibrator for calibrator in _JET_CALIBRATORS if calibrator in varied), None)
     if jets is None:

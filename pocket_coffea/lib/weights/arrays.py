@@ -1,4 +1,4 @@
-"""From what a weight returns to checked float64 arrays, and from absolute variations to ratios."""
+"""From what a weight returns to float64 arrays with one number per event, and whether they are finite."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from pocket_coffea.errors import WeightError
 from pocket_coffea.types import FloatArray
 
-__all__ = ["Origin", "as_float_array", "check_finite", "check_length", "ratio_to_nominal"]
+__all__ = ["Origin", "as_float_array", "check_finite", "check_length", "is_finite"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def as_float_array(values: Any, size: int, origin: Origin) -> FloatArray:
     """Return (size,) float64 values; None and masked entries become 1, as everywhere in coffea.
 
     A float64 numpy array is returned as it is, so that the result must not be modified. Raises WeightError
-    for another shape, type or length and for values that are not finite.
+    for another shape, type or length. Whether the values are finite is not looked at.
     """
     check_length(values, size, origin)
     flat = _to_numpy(values, origin)
@@ -70,9 +70,7 @@ def as_float_array(values: Any, size: int, origin: Origin) -> FloatArray:
     if flat.dtype.kind not in "fiub":
         msg = f"{origin}: values of type {flat.dtype} are not numbers."
         raise WeightError(msg)
-    result = flat.astype(np.float64, copy=False)
-    check_finite(result, origin)
-    return result
+    return flat.astype(np.float64, copy=False)
 
 
 def _to_numpy(values: Any, origin: Origin) -> np.ndarray[Any, Any]:
@@ -90,15 +88,19 @@ def _to_numpy(values: Any, origin: Origin) -> np.ndarray[Any, Any]:
     return np.asarray(values)
 
 
-def check_finite(values: FloatArray, origin: Origin | str, hint: str = "") -> None:
-    """Raise WeightError naming the number of values that are NaN or infinite and the first of them."""
+def is_finite(values: FloatArray) -> bool:
+    """Return whether no value is NaN or infinite."""
     with np.errstate(all="ignore"):
         total = float(values.sum())
-    if math.isfinite(total):  # a NaN or an infinity does not survive in a finite sum
+    # A NaN or an infinity does not survive in a finite sum, which is quicker than looking at each value.
+    return math.isfinite(total) or bool(np.isfinite(values).all())
+
+
+def check_finite(values: FloatArray, origin: Origin | str, hint: str = "") -> None:
+    """Raise WeightError naming the number of values that are NaN or infinite and the first of them."""
+    if is_finite(values):
         return
     bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad) == 0:
-        return
     first = int(bad[0])
     msg = (
         f"{origin}: {len(bad)} of {len(values)} events have a weight that is not finite; the first is event "
@@ -106,18 +108,3 @@ def check_finite(values: FloatArray, origin: Origin | str, hint: str = "") -> No
         f"{hint or 'Look for a division by zero, a logarithm or a correction outside its range.'}"
     )
     raise WeightError(msg)
-
-
-def ratio_to_nominal(varied: FloatArray, nominal: FloatArray, origin: Origin) -> FloatArray:
-    """Return varied/nominal, and 1 where the nominal weight is 0: there the total is 0 in every variation.
-
-    Raises WeightError when the ratio is not finite.
-    """
-    with np.errstate(all="ignore"):
-        if nominal.all():
-            ratio = varied / nominal
-        else:
-            ratio = np.ones_like(nominal)
-            np.divide(varied, nominal, out=ratio, where=nominal != 0)
-    check_finite(ratio, origin, "The variation divided by the nominal weight overflows.")
-    return ratio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -24,7 +25,7 @@ from pocket_coffea.lib.weights.arrays import (
     as_float_array,
     check_finite,
     check_length,
-    ratio_to_nominal,
+    is_finite,
 )
 from pocket_coffea.lib.weights.weights import WeightData, WeightDataMultiVariation, WeightWrapper
 from pocket_coffea.types import Array, FloatArray, Params
@@ -49,18 +50,31 @@ class _Weight:
     nominal: FloatArray
     declared: tuple[str, ...]
     varied: dict[str, Array]
-    ratios: dict[str, FloatArray] = dataclasses.field(default_factory=dict)
 
     def knows(self, modifier: str) -> bool:
         return modifier in self.varied or modifier in self.declared
 
-    def ratio(self, modifier: str) -> FloatArray:
-        """Return varied/nominal for a modifier, computed once. Raises WeightError when it cannot be."""
-        if modifier not in self.ratios:
-            self.ratios[modifier] = self._ratio(modifier)
-        return self.ratios[modifier]
+    @functools.cached_property
+    def _has_zeros(self) -> bool:
+        return not self.nominal.all()
 
-    def _ratio(self, modifier: str) -> FloatArray:
+    def ratio(self, modifier: str, out: FloatArray) -> FloatArray:
+        """Write varied/nominal into ``out``, 1 where the nominal weight is 0, and return it.
+
+        It may be infinite or NaN: ``check`` says why.
+        """
+        up = modifier.removesuffix("Down") + "Up"
+        mirrored = modifier in self.varied and self.varied[modifier] is None
+        varied = self._varied(up if mirrored else modifier)
+        if mirrored:
+            np.divide(self.nominal, varied, out=out)
+        else:
+            np.divide(varied, self.nominal, out=out)
+        if self._has_zeros:
+            out[self.nominal == 0] = 1.0
+        return out
+
+    def _varied(self, modifier: str) -> FloatArray:
         origin = self.origin.of(modifier)
         if modifier not in self.varied:
             returned = ", ".join(self.varied) or "none"
@@ -69,17 +83,17 @@ class _Weight:
                 f"{returned}). Return its up array, or correct has_variations and _variations."
             )
             raise WeightError(msg)
-        values = self.varied[modifier]
-        if values is None:
-            return self._mirrored(modifier, origin)
-        return ratio_to_nominal(as_float_array(values, len(self.nominal), origin), self.nominal, origin)
+        return as_float_array(self.varied[modifier], len(self.nominal), origin)
 
-    def _mirrored(self, modifier: str, origin: Origin) -> FloatArray:
-        up = self.ratio(f"{modifier.removesuffix('Down')}Up")
-        with np.errstate(divide="ignore"):
-            down = 1.0 / up
-        check_finite(down, origin, "No down variation is given, so it is nominal^2/up, and up is 0 there.")
-        return down
+    def check(self, modifier: str, out: FloatArray) -> None:
+        """Raise WeightError if the variation, or its ratio to the nominal weight, is not finite."""
+        origin = self.origin.of(modifier)
+        if self.varied[modifier] is None:
+            hint = "No down variation is given, so it is nominal^2/up, and up is 0 there."
+        else:
+            check_finite(self._varied(modifier), origin)
+            hint = "The variation divided by the nominal weight overflows."
+        check_finite(self.ratio(modifier, out), origin, hint)
 
 
 class WeightsManager:
@@ -119,6 +133,8 @@ class WeightsManager:
         self._added: dict[tuple[str, str | None], _Weight] = {}
         self._shape_variation = "nominal"
         self._size: int | None = None
+        # For the ratios of all variations: new memory costs more than the division.
+        self._buffer: FloatArray = np.empty(0)
         self._weights: list[_Weight] = []
         self._by_name: dict[str, _Weight] = {}
         self._products: dict[tuple[str | None, str | None, bool], Product] = {}
@@ -134,6 +150,8 @@ class WeightsManager:
         reads a branch that is not there.
         """
         self._size = int(size)
+        if len(self._buffer) != self._size:
+            self._buffer = np.empty(self._size)
         self._shape_variation = shape_variation
         self._added.clear()
         self._weights = []
@@ -221,6 +239,7 @@ class WeightsManager:
     ) -> _Weight:
         size, origin = self._size or 0, self._origin(name)
         nominal = as_float_array(data.nominal, size, origin)
+        check_finite(nominal, origin)
         varied = dict(_variations_of(name, data, origin)) if self._shape_variation == "nominal" else {}
         for modifier, values in varied.items():
             if values is not None:
@@ -293,13 +312,15 @@ class WeightsManager:
         key = (product, modifier)
         total = self._totals.get(key)
         if total is None:
-            total = self._nominal(product) if modifier is None else self._modified(product, modifier, where)
+            with np.errstate(all="ignore"):  # an overflow is found, and named, afterwards
+                total = (
+                    self._nominal(product) if modifier is None else self._modified(product, modifier, where)
+                )
             self._totals[key] = total
         return total
 
     def _nominal(self, product: Product) -> FloatArray:
-        """Multiply the nominal weights; the inclusive ones, which all categories share, are multiplied
-        once."""
+        """Multiply the nominal weights; the inclusive ones are shared by all categories."""
         inclusive = self._conf.n_inclusive
         if 0 < inclusive < len(product) and product[:inclusive] == tuple(range(inclusive)):
             total = self._total(product[:inclusive], None, "") * self._weights[product[inclusive]].nominal
@@ -317,12 +338,15 @@ class WeightsManager:
         affected = [self._weights[number] for number in product if self._weights[number].knows(modifier)]
         if not affected:
             raise UnknownName(self._unknown_modifier(product, modifier, where))
-        total = self._total(product, None, where) * affected[0].ratio(modifier)
+        nominal = self._total(product, None, where)
+        ratio = self._buffer
+        total = nominal * affected[0].ratio(modifier, ratio)
         for weight in affected[1:]:
-            total *= weight.ratio(modifier)
-        check_finite(
-            total, f"the product of weights {self._names(product)} with {modifier!r}", "It overflows."
-        )
+            total *= weight.ratio(modifier, ratio)
+        if not is_finite(total):
+            for weight in affected:
+                weight.check(modifier, ratio)
+            check_finite(total, f"{self._names(product)}, variation {modifier!r}", "Their product overflows.")
         return total
 
     def _unknown_modifier(self, product: Product, modifier: str, where: str) -> str:

@@ -19,15 +19,14 @@ __all__ = [
 
 
 class JetsCalibrator(UnavailableCalibrator):
-    """Jet energy corrections and resolution of the collections in
-    ``params.jets_calibration.collection[year]``.
+    """Jet energy corrections and resolution, of ``params.jets_calibration.collection[year]``.
 
     Variations ``{jet_type}_{source}Up/Down``, such as ``AK4PFchs_JES_TotalUp``; both depend on the year.
     """
 
     name = "jet_calibration"
     has_variations = True
-    missing = "the calibration of jets (JEC, JER)"
+    missing = "the calibration of jets (JEC, JER) is not in this version of PocketCoffea"
 
 
 class JetsSoftdropMassCalibrator(UnavailableCalibrator):
@@ -35,17 +34,16 @@ class JetsSoftdropMassCalibrator(UnavailableCalibrator):
 
     name = "msoftdrop_calibration"
     calibrated_collections = ("FatJet",)
-    missing = "the calibration of the soft-drop mass"
+    missing = "the calibration of the soft-drop mass is not in this version of PocketCoffea"
 
 
 class METCalibrator(UnavailableCalibrator):
-    """Type-1 correction of the missing transverse momentum, ``{MET}.pt`` and ``{MET}.phi`` of the year's
-    MET."""
+    """Type-1 correction of missing transverse momentum: ``pt`` and ``phi`` of the MET of the year."""
 
     name = "met_type1_calibration"
     has_variations = True
     _variations = ("unclust_EnUp", "unclust_EnDown")
-    missing = "the type-1 correction of MET"
+    missing = "the type-1 correction of MET is not in this version of PocketCoffea"
 
 
 class ElectronsScaleCalibrator(UnavailableCalibrator):
@@ -55,7 +53,7 @@ class ElectronsScaleCalibrator(UnavailableCalibrator):
     has_variations = True
     _variations = ("ele_scaleUp", "ele_scaleDown", "ele_smearUp", "ele_smearDown")
     calibrated_collections = ("Electron.pt", "Electron.pt_original", "Electron.energyErr")
-    missing = "the energy scale and smearing of electrons"
+    missing = "the energy scale and smearing of electrons are not in this version of PocketCoffea"
 
 
 class MuonsCalibrator(UnavailableCalibrator):
@@ -65,7 +63,7 @@ class MuonsCalibrator(UnavailableCalibrator):
     has_variations = True
     _variations = ("muon_scaleUp", "muon_scaleDown", "muon_smearUp", "muon_smearDown")
     calibrated_collections = ("Muon.pt", "Muon.pt_original", "Muon.energyErr")
-    missing = "the momentum scale and resolution of muons"
+    missing = "the momentum scale and resolution of muons are not in this version of PocketCoffea"
 
 
 #: What ``calibrators=None`` stands for.

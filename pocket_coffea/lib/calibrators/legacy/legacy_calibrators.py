@@ -1,5 +1,4 @@
-"""Calibrators of earlier methods. Their corrections are not in this version: see
-``UnavailableCalibrator``."""
+"""Calibrators of earlier methods. Their corrections are not in this version."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ class JetsCalibrator(UnavailableCalibrator):
 
     name = "jet_calibration_legacy"
     has_variations = True
-    missing = "the calibration of jets from text files"
+    missing = "the calibration of jets from text files is not in this version of PocketCoffea"
 
 
 class JetsPtRegressionCalibrator(UnavailableCalibrator):
@@ -21,7 +20,7 @@ class JetsPtRegressionCalibrator(UnavailableCalibrator):
 
     name = "jet_calibration_with_pt_regression_legacy"
     has_variations = True
-    missing = "the calibration of jets with pt regression from text files"
+    missing = "the calibration of jets with pt regression is not in this version of PocketCoffea"
 
 
 class MuonsRochesterCalibrator(UnavailableCalibrator):
@@ -31,4 +30,4 @@ class MuonsRochesterCalibrator(UnavailableCalibrator):
     has_variations = True
     _variations = ("muon_roccorUp", "muon_roccorDown")
     calibrated_collections = ("Muon.pt", "Muon.pt_original")
-    missing = "the Rochester correction of muons"
+    missing = "the Rochester correction of muons is not in this version of PocketCoffea"

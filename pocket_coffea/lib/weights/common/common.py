@@ -61,8 +61,7 @@ __all__ = [
 
 
 class genWeight(WeightWrapper):
-    """The generator weight. The output is normalised to its sum when it is an inclusive weight of a
-    sample."""
+    """The generator weight; outputs of samples that use it are normalised to its sum."""
 
     name = "genWeight"
 

@@ -1,5 +1,4 @@
-"""What the ready-made weights read: branches of the events, entries of the parameters, values of the
-metadata."""
+"""What the ready-made weights read: branches of the events, parameters, metadata."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ class ScaleFactor(WeightWrapper):
     def compute(self, events: Array, size: int, shape_variation: str) -> NoReturn:
         """Raise PhysicsNotAvailable."""
         msg = (
-            f"weight {self.name!r}: {self.missing} is not in this version of PocketCoffea. Remove it from "
-            "the weights and variations of the configuration, or compute it in a weight of your own "
+            f"weight {self.name!r}: {self.missing}. Remove it from the "
+            " weights and variations of the configuration, or compute it in a weight of your own "
             "(WeightLambda.wrap_func) with the same variations."
         )
         raise PhysicsNotAvailable(msg)
@@ -54,8 +54,7 @@ class NamedVariations(ScaleFactor):
     variations_key: ClassVar[str]
 
     def __init__(self, params: Params = None, metadata: Mapping[str, Any] | None = None) -> None:
-        """Read the variations from
-        ``params.systematic_variations.weight_variations[variations_key][year]``."""
+        """Take the variations of the year from ``params.systematic_variations.weight_variations``."""
         super().__init__(params, metadata)
         node: Any = params or {}
         year = str((metadata or {}).get("year"))
@@ -66,77 +65,77 @@ class NamedVariations(ScaleFactor):
 
 class SF_ele_reco(ScaleFactor):
     name = "sf_ele_reco"
-    missing = "the electron reconstruction scale factor"
+    missing = "the electron reconstruction scale factor is not in this version of PocketCoffea"
 
 
 class SF_ele_id(ScaleFactor):
     name = "sf_ele_id"
-    missing = "the electron identification scale factor"
+    missing = "the electron identification scale factor is not in this version of PocketCoffea"
 
 
 class SF_ele_promptMVA(ScaleFactor):
     name = "sf_ele_promptMVA"
-    missing = "the electron prompt-MVA scale factor"
+    missing = "the electron prompt-MVA scale factor is not in this version of PocketCoffea"
 
 
 class SF_ele_trigger(ScaleFactor):
     name = "sf_ele_trigger"
-    missing = "the electron trigger scale factor"
+    missing = "the electron trigger scale factor is not in this version of PocketCoffea"
 
 
 class SF_mu_id(ScaleFactor):
     name = "sf_mu_id"
-    missing = "the muon identification scale factor"
+    missing = "the muon identification scale factor is not in this version of PocketCoffea"
 
 
 class SF_mu_iso(ScaleFactor):
     name = "sf_mu_iso"
-    missing = "the muon isolation scale factor"
+    missing = "the muon isolation scale factor is not in this version of PocketCoffea"
 
 
 class SF_mu_trigger(ScaleFactor):
     name = "sf_mu_trigger"
-    missing = "the muon trigger scale factor"
+    missing = "the muon trigger scale factor is not in this version of PocketCoffea"
 
 
 class SF_mu_promptMVA(ScaleFactor):
     name = "sf_mu_promptMVA"
-    missing = "the muon prompt-MVA scale factor"
+    missing = "the muon prompt-MVA scale factor is not in this version of PocketCoffea"
 
 
 class SF_pho_id(ScaleFactor):
     name = "sf_pho_id"
-    missing = "the photon identification scale factor"
+    missing = "the photon identification scale factor is not in this version of PocketCoffea"
 
 
 class SF_pho_pxseed(ScaleFactor):
     name = "sf_pho_pxseed"
-    missing = "the photon pixel-seed scale factor"
+    missing = "the photon pixel-seed scale factor is not in this version of PocketCoffea"
 
 
 class SF_btag(NamedVariations):
     name = "sf_btag"
-    missing = "the b-tagging shape scale factor"
+    missing = "the b-tagging shape scale factor is not in this version of PocketCoffea"
     variations_key = "sf_btag"
 
 
 class SF_btag_calib(ScaleFactor):
     name = "sf_btag_calib"
     has_variations = False
-    missing = "the calibration of the b-tagging scale factor"
+    missing = "the calibration of the b-tagging scale factor is not in this version of PocketCoffea"
 
 
 class SF_ctag(NamedVariations):
     name = "sf_ctag"
-    missing = "the c-tagging shape scale factor"
+    missing = "the c-tagging shape scale factor is not in this version of PocketCoffea"
     variations_key = "sf_ctag"
 
 
 class SF_ctag_calib(ScaleFactor):
     name = "sf_ctag_calib"
-    missing = "the calibration of the c-tagging scale factor"
+    missing = "the calibration of the c-tagging scale factor is not in this version of PocketCoffea"
 
 
 class SF_jet_puId(ScaleFactor):
     name = "sf_jet_puId"
-    missing = "the jet pileup-identification scale factor"
+    missing = "the jet pileup-identification scale factor is not in this version of PocketCoffea"
