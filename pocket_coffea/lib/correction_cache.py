@@ -40,9 +40,9 @@ def get_correction(path: str, name: str) -> Any:
     names.
     """
     corrections = load_correction_set(path)
-    if name in corrections:
+    if name in list(corrections):  # asking the mapping itself for an unknown name is an IndexError
         return corrections[name]
-    if name in corrections.compound:
+    if name in list(corrections.compound):
         return corrections.compound[name]
     msg = f"{path} has no correction {name!r}. {did_you_mean(name, [*corrections, *corrections.compound])}"
     raise ConfigurationError(msg)
