@@ -10,6 +10,9 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import hist
+import numpy as np
+
 from pocket_coffea.errors import UnknownName, did_you_mean
 
 __all__ = [
@@ -171,5 +174,33 @@ def _cut_histograms(by_sample: Mapping[str, Any], wanted: list[str]) -> dict[str
         for dataset, histogram in by_dataset.items():
             found = [name for name in histogram.axes["cat"] if name in wanted]
             if found:
-                cut.setdefault(sample, {})[dataset] = histogram[{"cat": found}]
+                cut.setdefault(sample, {})[dataset] = _with_categories(histogram, found)
+    return cut
+
+
+def _with_categories(histogram: hist.Hist, names: list[str]) -> hist.Hist:
+    """Return a histogram with only these categories; what was in the overflow of the axis is dropped."""
+    position = list(histogram.axes.name).index("cat")
+    labels = list(histogram.axes["cat"])
+    axes = list(histogram.axes)
+    axes[position] = hist.axis.StrCategory(names, name="cat", label=axes[position].label, growth=False)
+    cut = hist.Hist(*axes, storage=histogram.storage_type(), name=histogram.name)
+    rows = [labels.index(name) for name in names]
+    source, target = (np.moveaxis(np.asarray(h.view(flow=True)), position, 0) for h in (histogram, cut))
+    target[: len(rows)] = source[rows]
+    return cut
+
+
+def _with_categories(histogram: hist.Hist, names: list[str]) -> hist.Hist:
+    """Return a histogram with only these categories; what was in the overflow of the axis is dropped."""
+    position = list(histogram.axes.name).index("cat")
+    labels = list(histogram.axes["cat"])
+    axes = list(histogram.axes)
+    axes[position] = hist.axis.StrCategory(names, name="cat", label=axes[position].label, growth=False)
+    cut = hist.Hist(*axes, storage=histogram.storage_type(), name=histogram.name)
+    before = [slice(None)] * position
+    source = np.asarray(histogram.view(flow=True))
+    target = np.asarray(cut.view(flow=True))
+    for new, name in enumerate(names):
+        target[(*before, new)] = source[(*before, labels.index(name))]
     return cut

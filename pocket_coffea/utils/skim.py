@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
@@ -103,11 +104,15 @@ def _primitive(array: Array) -> Array | None:
     """Return the array packed and without behaviour if it is flat or singly jagged numbers, else None."""
     packed = ak.Array(ak.to_packed(array).layout)
     kind = packed.type.content
-    if isinstance(kind, ak.types.ListType | ak.types.RegularType):
+    if isinstance(kind, ak.types.ListType | ak.types.RegularType) and not _is_text(kind):
         kind = kind.content
     if not isinstance(kind, ak.types.NumpyType):
         return None
     return ak.without_parameters(packed)
+
+
+def _is_text(kind: Any) -> bool:
+    return kind.parameters.get("__array__") in ("string", "bytestring")
 
 
 def write_skim(
@@ -124,7 +129,8 @@ def write_skim(
             # not file["Events"] = ...: that would write an RNTuple
             file.mktree("Events", {name: _branch_type(array) for name, array in tree.items()}).extend(tree)
     except OSError as exc:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
         msg = f"Cannot write the skimmed events to {path}: {exc.strerror or exc}."
         raise OutputError(msg) from exc
 

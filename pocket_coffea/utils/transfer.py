@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -48,7 +49,8 @@ def deliver(local: Path, destination: str) -> str:
         part.replace(target)
         local.unlink()
     except OSError as exc:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         msg = f"Cannot write {destination}: {exc.strerror or exc}."
         raise OutputError(msg) from exc
     return destination
