@@ -147,7 +147,9 @@ def source_digests(objects: Iterable[Any]) -> dict[str, str]:
 
 
 def _is_interactive(name: Any, module: Any) -> bool:
-    """Return whether something was typed at a prompt or in a notebook, or came by value from another process."""
+    """Return whether something was typed at a prompt or in a notebook, or came by value from another
+    process.
+    """
     known = isinstance(name, str) and name.partition(".")[0] in sys.stdlib_module_names - {"__main__"}
     return not known and (module is None or not hasattr(module, "__file__"))
 
