@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pocket_coffea.config.dump import describe
-from pocket_coffea.config.plain import plain
+from pocket_coffea.config.plain import describe_class, plain
 from pocket_coffea.errors import ConfigurationError
 from pocket_coffea.lib.identity import digest
 
@@ -39,6 +39,7 @@ def configuration_digests(config: Configurator) -> dict[str, str]:
     for key in ("weights", "variations", "columns"):
         content[key] = plain(getattr(config, f"{key}_cfg"))
     content["datasets"]["subsamples"] = plain(config.datasets_cfg.get("subsamples"))
+    content["weights_classes"] = [describe_class(cls) for _, cls in sorted(config.available_weights.items())]
     content["sources"] = dict(config.source_digests)
     return {
         "configuration": digest(_without_places(content)),

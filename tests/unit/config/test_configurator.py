@@ -351,6 +351,16 @@ def test_digest_of_datasets_alone_follows_the_files(configure):
     assert {name for name in base if new[name] != base[name]} == {"datasets"}
 
 
+def test_a_part_of_the_datasets_has_the_same_configuration(configure):
+    bysample = {"TTbar": {"inclusive": ["config_test_varied"]}}
+    config = config_of(configure, weights={"common": {"inclusive": []}, "bysample": bysample})
+    part = config.clone()
+    part.set_filesets_manually({"DY_2018": config.filesets["DY_2018"]})
+    part.load()
+    whole, new = configuration_digests(config), configuration_digests(part)
+    assert {name for name in whole if new[name] != whole[name]} == {"datasets"}
+
+
 def test_digests_are_the_same_in_another_process(configure, tmp_path):
     config = config_of(configure)
     config.save_config(tmp_path)
