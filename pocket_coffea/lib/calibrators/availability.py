@@ -41,7 +41,8 @@ def usable_calibrators(
 
 def _message(calibrator: type[Calibrator], action: str) -> str:
     return (
-        f"calibrator {calibrator.name!r}: {calibrator.missing}. {action}, or write a Calibrator of your own."
+        f"calibrator {calibrator.name!r}: {calibrator.missing} is not in this version of PocketCoffea. "
+        f"{action}, or write a Calibrator of your own."
     )
 
 

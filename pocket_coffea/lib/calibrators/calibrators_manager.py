@@ -67,9 +67,9 @@ class CalibratorsManager:
         for cls in classes:
             if is_mc or not cls.isMC_only:
                 wanted = names is None or cls.name in names
-                self._add(cls(params, self.metadata, do_variations=wanted, **kwargs), events)
+                self._add(cls(params, self.metadata, do_variations=wanted, **kwargs), events, wanted)
 
-    def _add(self, calibrator: Calibrator, events: Array) -> None:
+    def _add(self, calibrator: Calibrator, events: Array, wanted: bool) -> None:
         try:
             calibrator.initialize(events)
         except PocketCoffeaError:
@@ -80,7 +80,7 @@ class CalibratorsManager:
         self.calibrator_sequence.append(calibrator)
         for key in calibrator.calibrated_collections:
             self.calibrated_collections.setdefault(key, []).append(calibrator)
-        varied = calibrator.has_variations and calibrator.do_variations
+        varied = calibrator.has_variations and wanted
         variations = list(dict.fromkeys(calibrator.variations)) if varied else []
         self.available_variations_bycalibrator[calibrator.name] = variations
         self.available_variations += [name for name in variations if name not in self.available_variations]

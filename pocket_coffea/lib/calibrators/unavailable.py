@@ -21,7 +21,7 @@ class UnavailableCalibrator(Calibrator):
 
     def _refuse(self) -> NoReturn:
         msg = (
-            f"calibrator {self.name!r}: {self.missing}. Remove it from "
+            f"calibrator {self.name!r}: {self.missing} is not in this version. Remove it from "
             "calibrators and its variations from variations['shape'], or write a Calibrator of your own."
         )
         raise PhysicsNotAvailable(msg)

@@ -94,7 +94,7 @@ class WeightWrapper(metaclass=WeightMeta):
 
     The variations are called ``{name}Up``, ``{name}Down``, or ``{name}_{variation}Up``,
     ``{name}_{variation}Down``. ``available`` is False for a weight whose physics is not in this version;
-    ``missing`` says what it needs.
+    ``missing`` names what is missing.
     """
 
     name: ClassVar[str]

@@ -26,7 +26,7 @@ class JetsCalibrator(UnavailableCalibrator):
 
     name = "jet_calibration"
     has_variations = True
-    missing = "the calibration of jets (JEC, JER) is not in this version of PocketCoffea"
+    missing = "the calibration of jets (JEC, JER)"
 
 
 class JetsSoftdropMassCalibrator(UnavailableCalibrator):
@@ -34,7 +34,7 @@ class JetsSoftdropMassCalibrator(UnavailableCalibrator):
 
     name = "msoftdrop_calibration"
     calibrated_collections = ("FatJet",)
-    missing = "the calibration of the soft-drop mass is not in this version of PocketCoffea"
+    missing = "the calibration of the soft-drop mass"
 
 
 class METCalibrator(UnavailableCalibrator):
@@ -43,7 +43,7 @@ class METCalibrator(UnavailableCalibrator):
     name = "met_type1_calibration"
     has_variations = True
     _variations = ("unclust_EnUp", "unclust_EnDown")
-    missing = "the type-1 correction of MET is not in this version of PocketCoffea"
+    missing = "the type-1 correction of MET"
 
 
 class ElectronsScaleCalibrator(UnavailableCalibrator):
@@ -53,7 +53,7 @@ class ElectronsScaleCalibrator(UnavailableCalibrator):
     has_variations = True
     _variations = ("ele_scaleUp", "ele_scaleDown", "ele_smearUp", "ele_smearDown")
     calibrated_collections = ("Electron.pt", "Electron.pt_original", "Electron.energyErr")
-    missing = "the energy scale and smearing of electrons are not in this version of PocketCoffea"
+    missing = "the energy scale and smearing of electrons"
 
 
 class MuonsCalibrator(UnavailableCalibrator):
@@ -63,7 +63,7 @@ class MuonsCalibrator(UnavailableCalibrator):
     has_variations = True
     _variations = ("muon_scaleUp", "muon_scaleDown", "muon_smearUp", "muon_smearDown")
     calibrated_collections = ("Muon.pt", "Muon.pt_original", "Muon.energyErr")
-    missing = "the momentum scale and resolution of muons are not in this version of PocketCoffea"
+    missing = "the momentum scale and resolution of muons"
 
 
 #: What ``calibrators=None`` stands for.

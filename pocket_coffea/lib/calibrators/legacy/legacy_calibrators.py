@@ -12,7 +12,7 @@ class JetsCalibrator(UnavailableCalibrator):
 
     name = "jet_calibration_legacy"
     has_variations = True
-    missing = "the calibration of jets from text files is not in this version of PocketCoffea"
+    missing = "the calibration of jets from text files"
 
 
 class JetsPtRegressionCalibrator(UnavailableCalibrator):
@@ -20,7 +20,7 @@ class JetsPtRegressionCalibrator(UnavailableCalibrator):
 
     name = "jet_calibration_with_pt_regression_legacy"
     has_variations = True
-    missing = "the calibration of jets with pt regression is not in this version of PocketCoffea"
+    missing = "the calibration of jets with pt regression"
 
 
 class MuonsRochesterCalibrator(UnavailableCalibrator):
@@ -30,4 +30,4 @@ class MuonsRochesterCalibrator(UnavailableCalibrator):
     has_variations = True
     _variations = ("muon_roccorUp", "muon_roccorDown")
     calibrated_collections = ("Muon.pt", "Muon.pt_original")
-    missing = "the Rochester correction of muons is not in this version of PocketCoffea"
+    missing = "the Rochester correction of muons"

@@ -41,7 +41,7 @@ class ScaleFactor(WeightWrapper):
     def compute(self, events: Array, size: int, shape_variation: str) -> NoReturn:
         """Raise PhysicsNotAvailable."""
         msg = (
-            f"weight {self.name!r}: {self.missing}. Remove it from the "
+            f"weight {self.name!r}: {self.missing} is not in this version. Remove it from the "
             " weights and variations of the configuration, or compute it in a weight of your own "
             "(WeightLambda.wrap_func) with the same variations."
         )
@@ -65,77 +65,77 @@ class NamedVariations(ScaleFactor):
 
 class SF_ele_reco(ScaleFactor):
     name = "sf_ele_reco"
-    missing = "the electron reconstruction scale factor is not in this version of PocketCoffea"
+    missing = "the electron reconstruction scale factor"
 
 
 class SF_ele_id(ScaleFactor):
     name = "sf_ele_id"
-    missing = "the electron identification scale factor is not in this version of PocketCoffea"
+    missing = "the electron identification scale factor"
 
 
 class SF_ele_promptMVA(ScaleFactor):
     name = "sf_ele_promptMVA"
-    missing = "the electron prompt-MVA scale factor is not in this version of PocketCoffea"
+    missing = "the electron prompt-MVA scale factor"
 
 
 class SF_ele_trigger(ScaleFactor):
     name = "sf_ele_trigger"
-    missing = "the electron trigger scale factor is not in this version of PocketCoffea"
+    missing = "the electron trigger scale factor"
 
 
 class SF_mu_id(ScaleFactor):
     name = "sf_mu_id"
-    missing = "the muon identification scale factor is not in this version of PocketCoffea"
+    missing = "the muon identification scale factor"
 
 
 class SF_mu_iso(ScaleFactor):
     name = "sf_mu_iso"
-    missing = "the muon isolation scale factor is not in this version of PocketCoffea"
+    missing = "the muon isolation scale factor"
 
 
 class SF_mu_trigger(ScaleFactor):
     name = "sf_mu_trigger"
-    missing = "the muon trigger scale factor is not in this version of PocketCoffea"
+    missing = "the muon trigger scale factor"
 
 
 class SF_mu_promptMVA(ScaleFactor):
     name = "sf_mu_promptMVA"
-    missing = "the muon prompt-MVA scale factor is not in this version of PocketCoffea"
+    missing = "the muon prompt-MVA scale factor"
 
 
 class SF_pho_id(ScaleFactor):
     name = "sf_pho_id"
-    missing = "the photon identification scale factor is not in this version of PocketCoffea"
+    missing = "the photon identification scale factor"
 
 
 class SF_pho_pxseed(ScaleFactor):
     name = "sf_pho_pxseed"
-    missing = "the photon pixel-seed scale factor is not in this version of PocketCoffea"
+    missing = "the photon pixel-seed scale factor"
 
 
 class SF_btag(NamedVariations):
     name = "sf_btag"
-    missing = "the b-tagging shape scale factor is not in this version of PocketCoffea"
+    missing = "the b-tagging shape scale factor"
     variations_key = "sf_btag"
 
 
 class SF_btag_calib(ScaleFactor):
     name = "sf_btag_calib"
     has_variations = False
-    missing = "the calibration of the b-tagging scale factor is not in this version of PocketCoffea"
+    missing = "the calibration of the b-tagging scale factor"
 
 
 class SF_ctag(NamedVariations):
     name = "sf_ctag"
-    missing = "the c-tagging shape scale factor is not in this version of PocketCoffea"
+    missing = "the c-tagging shape scale factor"
     variations_key = "sf_ctag"
 
 
 class SF_ctag_calib(ScaleFactor):
     name = "sf_ctag_calib"
-    missing = "the calibration of the c-tagging scale factor is not in this version of PocketCoffea"
+    missing = "the calibration of the c-tagging scale factor"
 
 
 class SF_jet_puId(ScaleFactor):
     name = "sf_jet_puId"
-    missing = "the jet pileup-identification scale factor is not in this version of PocketCoffea"
+    missing = "the jet pileup-identification scale factor"

@@ -23,7 +23,7 @@ class SF_ele_trigger(NamedVariations):
     """
 
     name = "sf_ele_trigger_run2"
-    missing = "the electron trigger scale factor of Run 2 is not in this version of PocketCoffea"
+    missing = "the electron trigger scale factor of Run 2"
     variations_key = "sf_ele_trigger"
 
 
