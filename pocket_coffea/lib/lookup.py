@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from pocket_coffea.errors import MissingBranch, UnknownName, did_you_mean
+from pocket_coffea.errors import MissingBranch, UnknownName, did_you_mean, nearest
 from pocket_coffea.types import Array, Params
 
-__all__ = ["MissingField", "UnknownKey", "field_of", "lookup"]
+__all__ = ["MissingField", "UnknownKey", "field_of", "lookup", "missing_field"]
+
+#: How awkward says that a field is not there, by attribute and by item.
+_NO_FIELD = re.compile(r"no field (?:named )?'([^']+)'")
 
 
 class UnknownKey(UnknownName, KeyError):
@@ -51,3 +55,19 @@ def field_of(array: Array, name: str, user: str, owner: str = "events") -> Array
         msg = f"{user} needs {owner}.{name}, which is not there. {did_you_mean(name, fields)}"
         raise MissingField(msg)
     return array[name]
+
+
+def missing_field(exc: Exception, events: Array, user: str) -> MissingField | None:
+    """Return the error that says which field was not found, if that is what awkward means by ``exc``.
+
+    ``user``: who read it. For code of users, which reads ``events.Jet.ptt`` directly.
+    """
+    found = _NO_FIELD.match(str(exc)) if isinstance(exc, AttributeError | LookupError) else None
+    if found is None or isinstance(exc, MissingField):
+        return None
+    name = found.group(1)
+    fields = list(events.fields)
+    inner = [field for collection in fields for field in events[collection].fields]
+    near = nearest(name, dict.fromkeys([*fields, *inner]))
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return MissingField(f"{user} reads the field {name!r}, which is not there.{hint}")
