@@ -42,7 +42,7 @@ def _walk(value: Any, reference: Any, path: tuple[str, ...], origin: str) -> Any
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         first = reference[0] if isinstance(reference, list) and reference else _UNTYPED
         typed = first if isinstance(first, (int, float, list)) else _UNTYPED
-        return [_walk(item, typed, path, origin) for item in value]
+        return [_walk(item, typed, (*path, "[]"), origin) for item in value]
     if _is_open(value):
         return value
     if reference is _UNTYPED or _is_open(reference):

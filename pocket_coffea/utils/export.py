@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -38,19 +39,15 @@ def export_coffea_output_to_root(
     _check(years, periods, "year")
     _check(categories, set(coffea_output["cutflow"]) - {"initial", "skim", "presel"}, "category")
     written = []
-    for variable in variables:
-        for year in years:
-            summed = dict(_by_sample(coffea_output["variables"][variable], periods[year]))
-            for category in categories:
-                path = Path(output_dir) / f"{variable}_{category}_{year}.root"
-                content = dict(_projections(summed, category))
-                if content:
-                    _write(path, content)
-                    written.append(path)
-                else:
-                    log.warning(
-                        "Variable %s has no category %s in %s: nothing to export.", variable, category, year
-                    )
+    for variable, year, category in itertools.product(variables, years, categories):
+        path = Path(output_dir) / f"{variable}_{category}_{year}.root"
+        summed = dict(_by_sample(coffea_output["variables"][variable], periods[year], category))
+        content = dict(_by_variation(summed))
+        if content:
+            _write(path, content)
+            written.append(path)
+        else:
+            log.warning("Variable %s has no category %s in %s: nothing to export.", variable, category, year)
     return written
 
 
@@ -62,24 +59,24 @@ def _check(asked: Collection[str], known: Collection[str], what: str) -> None:
 
 
 def _by_sample(
-    by_sample: Mapping[str, Mapping[str, hist.Hist]], datasets_of: Mapping[str, Collection[str]]
+    by_sample: Mapping[str, Mapping[str, hist.Hist]],
+    datasets_of: Mapping[str, Collection[str]],
+    category: str,
 ) -> Iterator[tuple[str, hist.Hist]]:
     for sample, by_dataset in by_sample.items():
-        chosen = [by_dataset[name] for name in sorted(datasets_of.get(sample, ())) if name in by_dataset]
+        histograms = [by_dataset[name] for name in sorted(datasets_of.get(sample, ())) if name in by_dataset]
+        chosen = [h[{"cat": category}] for h in histograms if category in list(h.axes["cat"])]
         if chosen:
             yield sample, sum(chosen[1:], start=chosen[0])
 
 
-def _projections(summed: Mapping[str, hist.Hist], category: str) -> Iterator[tuple[str, hist.Hist]]:
+def _by_variation(summed: Mapping[str, hist.Hist]) -> Iterator[tuple[str, hist.Hist]]:
     for sample, histogram in summed.items():
-        if category not in list(histogram.axes["cat"]):
+        if "variation" not in histogram.axes.name:
+            yield sample, histogram
             continue
-        inside = histogram[{"cat": category}]
-        if "variation" not in inside.axes.name:
-            yield sample, inside
-            continue
-        for variation in inside.axes["variation"]:
-            yield f"{sample}_{variation}", inside[{"variation": variation}]
+        for variation in histogram.axes["variation"]:
+            yield f"{sample}_{variation}", histogram[{"variation": variation}]
 
 
 def _write(path: Path, content: Mapping[str, hist.Hist]) -> None:

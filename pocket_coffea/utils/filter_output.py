@@ -189,18 +189,3 @@ def _with_categories(histogram: hist.Hist, names: list[str]) -> hist.Hist:
     source, target = (np.moveaxis(np.asarray(h.view(flow=True)), position, 0) for h in (histogram, cut))
     target[: len(rows)] = source[rows]
     return cut
-
-
-def _with_categories(histogram: hist.Hist, names: list[str]) -> hist.Hist:
-    """Return a histogram with only these categories; what was in the overflow of the axis is dropped."""
-    position = list(histogram.axes.name).index("cat")
-    labels = list(histogram.axes["cat"])
-    axes = list(histogram.axes)
-    axes[position] = hist.axis.StrCategory(names, name="cat", label=axes[position].label, growth=False)
-    cut = hist.Hist(*axes, storage=histogram.storage_type(), name=histogram.name)
-    before = [slice(None)] * position
-    source = np.asarray(histogram.view(flow=True))
-    target = np.asarray(cut.view(flow=True))
-    for new, name in enumerate(names):
-        target[(*before, new)] = source[(*before, labels.index(name))]
-    return cut
