@@ -61,11 +61,37 @@ class Taken:
     #: what was looked up for this category: (collection, slice) -> (positions of objects, number per event)
     found: dict[tuple[str, Slice], tuple[IntArray, IntArray]] = dataclasses.field(default_factory=dict)
 
-    def weights(self, values: FloatArray) -> FloatArray:
-        """One weight per taken event, or per taken object when objects are selected."""
+    def weights(self, values: FloatArray, part: Slice) -> FloatArray:
+        """One weight per taken event, or when objects are selected per taken object in the slice."""
         if self.objects is None or self.counts is None:
             return values[self.events]
-        return np.repeat(values, self.counts)[self.objects]
+        _, numbers = self.select("", self.counts, part)
+        return values[np.repeat(self.events, numbers)]
+
+    def select(self, collection: str, counts: IntArray, part: Slice) -> tuple[IntArray, IntArray]:
+        """Return the positions of the taken objects in a flat column, and their number per taken event.
+
+        ``counts``: objects of ``collection`` in each event of the chunk.
+        """
+        key = (collection, part)
+        if key not in self.found:
+            self.found[key] = self._select(counts, part)
+        return self.found[key]
+
+    def _select(self, counts: IntArray, part: Slice) -> tuple[IntArray, IntArray]:
+        keep = self.objects
+        if keep is None:
+            wanted = np.zeros(len(counts), dtype=bool)
+            wanted[self.events] = True
+            keep = repeat_mask(wanted, counts)
+        found = np.flatnonzero(keep)
+        numbers = _sum_by_event(keep, counts)[self.events]
+        if part.is_everything:
+            return found, numbers
+        first, end = part.bounds(numbers)
+        rank = np.arange(len(found)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+        inside = (rank >= np.repeat(first, numbers)) & (rank < np.repeat(end, numbers))
+        return found[inside], np.maximum(end - first, 0)
 
     def matches(self, counts: IntArray) -> bool:
         """Whether objects of a collection with these ``counts`` can be selected."""
@@ -116,28 +142,12 @@ def is_jagged(array: Array) -> bool:
 
 
 class _Objects:
-    """The objects of a jagged collection: how many in each event, and which of them a category takes."""
+    """The objects of a collection: how many in each event."""
 
     def __init__(self, collection: Array) -> None:
         lengths = ak.num(collection, axis=1)
         self.counts = np.asarray(ak.fill_none(lengths, 0), dtype=np.int64)
         self.jagged = is_jagged(collection)
-
-    def select(self, taken: Taken, part: Slice) -> tuple[IntArray, IntArray]:
-        """Return the positions of the taken objects in the flat column, and their number per taken event."""
-        keep = taken.objects
-        if keep is None:
-            wanted = np.zeros(len(self.counts), dtype=bool)
-            wanted[taken.events] = True
-            keep = repeat_mask(wanted, self.counts)
-        found = np.flatnonzero(keep)
-        numbers = _sum_by_event(keep, self.counts)[taken.events]
-        if part.is_everything:
-            return found, numbers
-        first, end = part.bounds(numbers)
-        rank = np.arange(len(found)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
-        inside = (rank >= np.repeat(first, numbers)) & (rank < np.repeat(end, numbers))
-        return found[inside], np.maximum(end - first, 0)
 
 
 class ColumnReader:
@@ -211,13 +221,10 @@ class ColumnReader:
         raise InvalidValue(msg)
 
     def _select(self, collection: str, taken: Taken, part: Slice) -> tuple[IntArray, IntArray]:
-        key = (collection, part)
-        if key not in taken.found:
-            self._check_collection(collection, taken)
-            objects = self._objects_of(collection)
-            assert objects is not None
-            taken.found[key] = objects.select(taken, part)
-        return taken.found[key]
+        self._check_collection(collection, taken)
+        objects = self._objects_of(collection)
+        assert objects is not None
+        return taken.select(collection, objects.counts, part)
 
     def _flat_column(self, collection: str, column: str) -> NumpyArray | None:
         """All values as numpy, one per object (or event); None when there are lists inside of the objects."""

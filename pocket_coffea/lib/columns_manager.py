@@ -10,8 +10,8 @@ Names of the exported columns:
 - ``weight_variation_{variation}``: in the nominal pass of MC, for each weight variation of the category.
 
 In a category (or subsample) that selects the objects of a collection, only events with at least one selected
-object enter; values and weights are one per selected object (weights before any slice), ``_N`` is one per
-event.
+object enter; values and weights are one per selected object, ``_N`` is one per event. The weights follow the
+slice when the category has only one, else they are those of all selected objects.
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ class ColumnsManager:
                 column.name: _to_numpy(reader, column, taken)
                 for column in self._exported(category, reader, taken)
             }
-            columns |= {name: taken.weights(values) for name, values in weights.of(category)}
+            part = self._slice(category)
+            columns |= {name: taken.weights(values, part) for name, values in weights.of(category)}
             result[category] = {
                 variation: {name: column_accumulator(values) for name, values in columns.items()}
             }
@@ -203,9 +204,15 @@ class ColumnsManager:
             }
             by_event = taken.objects is not None and _lengths(columns) == {len(taken.events)}
             weighted = Taken(taken.events) if by_event else taken
-            columns |= {name: weighted.weights(values) for name, values in weights.of(category)}
+            part = self._slice(category)
+            columns |= {name: weighted.weights(values, part) for name, values in weights.of(category)}
             result[category] = _zipped(columns, category)
         return result
+
+    def _slice(self, category: str) -> Slice:
+        """The slice that all columns of a category have, else everything."""
+        slices = {request.slice for request in self._requests[category]}
+        return slices.pop() if len(slices) == 1 else Slice()
 
     def _exported(self, category: str, reader: ColumnReader, taken: Taken) -> Iterator[_Column]:
         """Columns of a category, without the sizes of collections that are no lists."""

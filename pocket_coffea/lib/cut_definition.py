@@ -9,6 +9,7 @@ from typing import Any
 
 from pocket_coffea.errors import InvalidType
 from pocket_coffea.lib.identity import canonical_json, digest
+from pocket_coffea.lib.lookup import missing_field
 from pocket_coffea.lib.masks import event_mask, jagged_mask, object_counts, object_mask
 from pocket_coffea.types import Array, Params
 
@@ -81,6 +82,9 @@ class Cut:
         try:
             raw = self.function(events, **_accepted(self.function, keywords))
         except Exception as exc:
+            missing = missing_field(exc, events, self.described)
+            if missing is not None:
+                raise missing from exc
             exc.add_note(f"in {self.described}")
             raise
         if self.collection == "events":

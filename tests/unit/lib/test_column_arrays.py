@@ -41,7 +41,7 @@ def test_take_joins_masks_of_events_and_objects():
     both = take([objects, events], 3, "c")
     assert both.events.tolist() == [0]
     assert both.objects.tolist() == [True, False, False]
-    assert both.weights(np.array([2.0, 3.0, 4.0])).tolist() == [2.0]
+    assert both.weights(np.array([2.0, 3.0, 4.0]), WHOLE).tolist() == [2.0]
     assert take([objects, objects], 3, "c").events.tolist() == [0, 2]
     with pytest.raises(InvalidValue, match="different collections"):
         take([objects, ak.Array([[True], [], []])], 3, "c")

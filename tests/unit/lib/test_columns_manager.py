@@ -180,6 +180,15 @@ def test_weights_are_broadcast_to_selected_objects(events):
     assert values(filled, "hard")["weight"] == [1.0, 1.0, 4.0]
 
 
+def test_weights_follow_the_slice_of_selected_objects(events):
+    request = {"hard": [ColOut("Jet", ["pt"], pos_end=1)]}
+    manager = weights_manager(events)
+    filled = fill(request, events, {"hard": [hard]}, weights_manager=manager)
+    assert values(filled, "hard") == {"Jet_pt": [50.0, 40.0], "Jet_N": [1, 1], "weight": [1.0, 4.0]}
+    result = arrays(request, events, {"hard": [hard]}, weights_manager=manager)
+    assert result["hard"].to_list() == [{"Jet_pt": 50.0, "weight": 1.0}, {"Jet_pt": 40.0, "weight": 4.0}]
+
+
 def test_only_the_selected_collection_can_be_exported(events):
     for request in (ColOut("MET", ["pt"]), ColOut("events", ["ht"])):
         with pytest.raises(InvalidValue, match="select the objects of 'Jet'"):

@@ -84,6 +84,20 @@ def test_errors_in_functions_get_a_note(events):
     assert any("cut 'njet'" in note for note in caught.value.__notes__)
 
 
+@pytest.mark.parametrize(
+    ("read", "field", "near"),
+    [
+        (lambda ev: ak.num(ev.Jets), "Jets", "Jet"),
+        (lambda ev: ak.num(ev["Jett"]), "Jett", "Jet"),
+        (lambda ev: ak.any(ev.Jet.pT > 3, axis=1), "pT", "pt"),
+    ],
+)
+def test_missing_branches_in_functions_are_told(events, read, field, near):
+    cut = Cut("mine", {}, lambda events, params, **kwargs: read(events))
+    with pytest.raises(MissingBranch, match=rf"cut 'mine'.*field '{field}'.*Did you mean '{near}'"):
+        cut.get_mask(events, {})
+
+
 def test_equality_and_hash():
     one, two = Cut("n", {"N": 1, "x": [1]}, n_jets), Cut("n", {"x": [1], "N": 1}, n_jets)
     assert one == two
