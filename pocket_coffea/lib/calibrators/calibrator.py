@@ -36,12 +36,10 @@ class Calibrator(metaclass=CalibratorMeta):
     has_variations : whether it has systematic variations
     isMC_only : whether it is skipped for data
     _variations : full names of the variations, ``muon_scaleUp``; may be set by ``initialize``
-    calibrated_collections : what ``calibrate`` returns, each ``"Collection"`` or ``"Collection.field"``; may
-    be
-        set by ``initialize``
+    calibrated_collections : what ``calibrate`` returns, each ``"Collection"`` or ``"Collection.field"``;
+        may be set by ``initialize``
 
-    ``available`` is False for a calibrator whose physics is not in this version; ``missing`` says what it
-    needs.
+    ``available`` is False for a calibrator whose physics is not in this version; ``missing`` names what it is.
     """
 
     name: ClassVar[str]

@@ -31,8 +31,7 @@ class CalibratorsManager:
     calibrator_sequence : the calibrators that apply to this dataset
     available_variations : "nominal", then every variation once, in the order of the calibrators
     available_variations_bycalibrator : {name: its variations}; one name declared by two calibrators is in
-    both, since
-        both receive it
+        both, since both receive it
     calibrated_collections : {"Collection" or "Collection.field": [calibrators that return it]}
     original_coll : what calibrators have replaced, by the same keys
     not_applied : names of calibrators that were skipped because their physics is not in this version

@@ -88,9 +88,8 @@ class WeightWrapper(metaclass=WeightMeta):
     name : what the configuration calls it; unique
     has_variations : whether it has systematic variations
     isMC_only : whether it is skipped for data
-    _variations : names of several variations; empty for a single one. May be set by ``__init__``, for
-    instance from
-        the parameters of a year.
+    _variations : names of several variations; empty for a single one. ``__init__`` may set them, for
+        instance from the parameters of a year
 
     The variations are called ``{name}Up``, ``{name}Down``, or ``{name}_{variation}Up``,
     ``{name}_{variation}Down``. ``available`` is False for a weight whose physics is not in this version;
