@@ -39,7 +39,7 @@ class Calibrator(metaclass=CalibratorMeta):
     calibrated_collections : what ``calibrate`` returns, each ``"Collection"`` or ``"Collection.field"``;
         may be set by ``initialize``
 
-    ``available`` is False for a calibrator whose physics is not in this version; ``missing`` names what it is.
+    ``available`` is False for a calibrator whose physics is not in this version; ``missing`` names it.
     """
 
     name: ClassVar[str]
