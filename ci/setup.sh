@@ -17,6 +17,6 @@ rm -f "$venv"/.setup-*
 [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     { rm -rf "$venv"; "$PYTHON" -m venv "$venv"; }
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
-"$venv/bin/python" -m pip install --quiet --require-hashes --no-deps -r "$lock"
-"$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
+"$venv/bin/python" -m pip install -q -q --require-hashes --no-deps -r "$lock"
+"$venv/bin/python" -m pip install -q -q --no-deps --no-build-isolation --no-index -e .
 touch "$stamp"
