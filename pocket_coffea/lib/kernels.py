@@ -114,14 +114,9 @@ def nearest_match(flat: Flat, other: Flat) -> tuple[IntArray, FloatArray]:
     """For each object of ``other`` (position of the nearest in ``flat`` or -1, Delta-R or inf)."""
     _same_events(flat, other)
     match, distance2 = np.full(len(other), -1, dtype=np.int64), np.full(len(other), np.inf)
-    compiled().nearest_match(
-        flat.offsets,
-        *_columns(flat, "eta", "phi"),
-        other.offsets,
-        *_columns(other, "eta", "phi"),
-        match,
-        distance2,
-    )
+    objects = (_frozen(flat.offsets), *_columns(flat, "eta", "phi"))
+    others = (_frozen(other.offsets), *_columns(other, "eta", "phi"))
+    compiled().nearest_match(objects, others, match, distance2)
     return match, np.sqrt(distance2)
 
 

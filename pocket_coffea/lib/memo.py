@@ -130,28 +130,30 @@ def _entries(cache: dict[Hashable, list[_Entry]], key: Hashable) -> list[_Entry]
 
 
 def _fingerprint(events: Array, item: Any, tokens: list[Hashable], references: list[Any]) -> None:
-    if isinstance(item, str):
-        behavior = events.behavior
-        layout = _descend(events.layout, item.split("."), tokens, references)
-    elif isinstance(item, ak.Array):
-        behavior, layout = item.behavior, item.layout
-    else:
-        behavior, layout = None, None
+    if not isinstance(item, (str, ak.Array)):
         _buffer(np.asarray(item), tokens, references)
-    tokens.append(id(behavior))
-    references.append(behavior)
-    if layout is not None:
-        _walk(layout, tokens, references)
+        return
+    array = events if isinstance(item, str) else item
+    tokens.append(id(array.behavior))
+    references.append(array.behavior)
+    path = item.split(".") if isinstance(item, str) else []
+    _walk(_descend(array.layout, path, tokens, references), tokens, references)
 
 
 def _descend(layout: Any, path: list[str], tokens: list[Hashable], references: list[Any]) -> Any:
-    """Follow field names down without projecting: index nodes on the way are part of the fingerprint."""
+    """Follow field names down without projecting: index nodes on the way are part of the fingerprint.
+
+    Setting a field of sliced events moves the index from the events into each field. Both forms give one
+    fingerprint, so the length of a record is noted only where it cuts its fields.
+    """
     for field in path:
         while not layout.is_record:
             _node(layout, tokens, references)
             layout = layout.content
-        tokens.append(layout.length)
-        layout = layout.contents[layout.field_to_index(field)]
+        content = layout.contents[layout.field_to_index(field)]
+        if content.length != layout.length:
+            tokens.append(("length", layout.length))
+        layout = content
     return layout
 
 
@@ -173,11 +175,14 @@ def _node(layout: Any, tokens: list[Hashable], references: list[Any]) -> None:
     if layout.is_numpy:
         _buffer(layout.data, tokens, references)
         return
-    for name in ("offsets", "starts", "stops", "index", "mask", "tags"):
-        if hasattr(layout, name):
-            _buffer(getattr(layout, name).data, tokens, references)
     if layout.is_regular:
         tokens.append((layout.size, layout.length))
+        return
+    # A list with offsets also has starts and stops, but those are made anew each time they are asked for.
+    names = ("offsets",) if hasattr(layout, "offsets") else ("starts", "stops", "index", "mask", "tags")
+    for name in names:
+        if hasattr(layout, name):
+            _buffer(getattr(layout, name).data, tokens, references)
 
 
 def _buffer(buffer: Any, tokens: list[Hashable], references: list[Any]) -> None:

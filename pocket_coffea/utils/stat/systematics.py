@@ -41,7 +41,8 @@ class SystematicUncertainty:
                 "values"
             )
             raise UserWarning(msg)
-        if isinstance(self.value, (tuple, list)) and len(self.value) != 2:
+        pair: Any = self.value
+        if isinstance(pair, (tuple, list)) and len(pair) != 2:
             msg = f"systematic {self.name!r}: value {self.value!r} is a number or (down, up)"
             raise InvalidValue(msg)
         if self.datacard_name is None:
