@@ -35,19 +35,23 @@ def _merge(muons: Array, electrons: Array) -> Array:
     event = np.concatenate([np.repeat(np.arange(len(flat.counts)), flat.counts) for flat in (first, second)])
     pt = np.concatenate([first["pt"], second["pt"]])
     order = np.lexsort((-pt, event))  # stable: muons stay before electrons of the same pt
-    fields = {name: dtype for name, dtype in _plain_fields(muons).items() if name in _plain_fields(electrons)}
-    dtypes = {name: np.result_type(dtype, _plain_fields(electrons)[name]) for name, dtype in fields.items()}
+    own, other = _plain_fields(muons), _plain_fields(electrons)
+    dtypes = {name: np.result_type(dtype, other[name]) for name, dtype in own.items() if name in other}
     return _lazy_record(counts, dtypes, partial(_column, first, second, order))
 
 
 def _plain_fields(collection: Array) -> dict[str, np.dtype[Any]]:
-    """Return the fields that hold one number for each object."""
+    """Return the fields that hold one number for each object, without looking at their values."""
+    record = collection.layout.form
+    while not record.is_record:
+        record = record.content
     found = {}
-    for name in collection.fields:
-        kind = collection[name].type.content
-        kind = kind.content if isinstance(kind, ak.types.ListType) else None
-        if isinstance(kind, ak.types.NumpyType):
-            found[name] = np.dtype(kind.primitive)
+    for name, content in zip(record.fields, record.contents, strict=True):
+        leaf = content
+        while leaf.is_indexed and not leaf.is_option:
+            leaf = leaf.content
+        if leaf.is_numpy and not leaf.inner_shape:
+            found[name] = np.dtype(leaf.primitive)
     return found
 
 

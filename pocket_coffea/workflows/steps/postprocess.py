@@ -104,8 +104,7 @@ def _normalise(accumulator: dict[str, Any], cfg: Any, dataset: str) -> None:
         for category, by_dataset in accumulator.get(key, {}).items():
             for name, by_variation in by_dataset.get(dataset, {}).items():
                 factor = factors.of(category, name) ** power
-                for variation in by_variation:
-                    by_variation[variation] *= factor
+                by_variation.update({variation: sum_ * factor for variation, sum_ in by_variation.items()})
 
 
 class _Factors:
@@ -194,15 +193,12 @@ def _multiplied(histogram: hist.Hist, scale: Any) -> hist.Hist:
 def _check_finite(accumulator: Mapping[str, Any], datasets: list[str]) -> None:
     for name, by_sample in accumulator.get("variables", {}).items():
         for sample, by_dataset in by_sample.items():
-            for dataset in set(datasets) & set(by_dataset):
-                values = by_dataset[dataset].values(flow=True)
-                if not np.all(np.isfinite(values)):
-                    msg = (
-                        f"Histogram {name!r} of dataset {dataset!r} ({sample}) has {_bad_bins(values)} bins "
-                        "that are not finite. A weight, or a sum of generator weights, is not finite."
-                    )
-                    raise ProcessingError(msg)
+            for dataset in sorted(set(datasets) & set(by_dataset)):
+                _check_histogram(by_dataset[dataset], f"Histogram {name!r} of dataset {dataset!r} ({sample})")
 
 
-def _bad_bins(values: Any) -> int:
-    return int(np.count_nonzero(~np.isfinite(values)))
+def _check_histogram(histogram: hist.Hist, what: str) -> None:
+    bad = int(np.count_nonzero(~np.isfinite(histogram.values(flow=True))))
+    if bad:
+        msg = f"{what} has {bad} bins that are not finite: a weight or a sum of generator weights is not."
+        raise ProcessingError(msg)

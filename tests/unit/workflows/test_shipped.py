@@ -1,0 +1,132 @@
+"""The workflows that come with the package."""
+
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from pocket_coffea.errors import PhysicsNotAvailable
+from pocket_coffea.parameters import defaults
+from pocket_coffea.workflows.genweights import genWeightsProcessor
+from pocket_coffea.workflows.semileptonic_triggerSF import semileptonicTriggerProcessor
+from pocket_coffea.workflows.sf_lepton_variations import leptonSFVariationsProcessor
+from pocket_coffea.workflows.steps.leptons import merged_leptons
+from pocket_coffea.workflows.tthbb_base_processor import ttHbbBaseProcessor
+
+SELECTION = """
+object_preselection:
+  Muon: {pt: 15, eta: 2.4, iso: 0.25, id: tightId}
+  Electron: {pt: 15, eta: 2.4, id: mvaFall17V2Iso_WP90}
+  Jet: {dr_lepton: 0.4, pt: 30, eta: 2.4, jetId: 2, puId: {wp: L, value: 4, maxpt: 50}, btag: {wp: M}}
+HLT_triggers:
+  2018: {SingleMuon: [IsoMu24]}
+"""
+
+
+@pytest.fixture
+def selection(parameters):
+    return defaults.merge_parameters_from_string(parameters, SELECTION)
+
+
+def recorded(base):
+    """Return a workflow that keeps the events after the preselection."""
+    seen = []
+
+    class Recorded(base):
+        def process_extra_after_presel(self, variation):
+            seen.append(self.events)
+
+    return Recorded, seen
+
+
+def test_tthbb_objects_and_counts(make_config, analysis, selection):
+    workflow, seen = recorded(ttHbbBaseProcessor)
+    config = make_config(workflow, datasets={"TT_2018": ("TT", "ttbar", 300, {})}, parameters=selection)
+    (raw,) = analysis.chunks(config, 300)
+    config.processor_instance.process(raw)
+    (events,) = seen
+    for name in ("MuonGood", "ElectronGood", "LeptonGood", "JetGood", "BJetGood"):
+        assert ak.all(events[f"n{name}"] == ak.num(events[name])), name
+        assert ak.sum(events[f"n{name}"]) > 0, name
+    assert ak.all(events.nLeptonGood == events.nMuonGood + events.nElectronGood)
+    assert ak.all(events.MuonGood.pt > 15)
+    assert ak.all(events.MuonGood.pfRelIso04_all < 0.25)
+    np.testing.assert_allclose(
+        ak.to_numpy(ak.flatten(events.Electron.etaSC)),
+        ak.to_numpy(ak.flatten(raw.Electron.eta + raw.Electron.deltaEtaSC)),
+    )
+    nearest = ak.min(events.JetGood.metric_table(events.LeptonGood), axis=-1)
+    assert ak.all(ak.fill_none(ak.flatten(nearest), 9.0) > 0.4)
+    assert ak.all(events.BJetGood.btagDeepFlavB > 0.2783)
+    np.testing.assert_allclose(events.JetGood_Ht, ak.sum(events.JetGood.pt, axis=1), rtol=1e-5)
+    assert ak.all(events.nJetGoodBFlavour == ak.sum(events.JetGood.hadronFlavour == 5, axis=1))
+    assert ak.all(events.nJetGoodCFlavour == ak.sum(events.JetGood.hadronFlavour == 4, axis=1))
+
+
+def test_tthbb_on_data_has_no_flavours(make_config, analysis, selection):
+    workflow, seen = recorded(ttHbbBaseProcessor)
+    config = make_config(
+        workflow, datasets={"D_2018": ("D", "data_singlemuon", 50, {})}, parameters=selection
+    )
+    (raw,) = analysis.chunks(config, 300)
+    config.processor_instance.process(raw)
+    assert "nJetGoodBFlavour" not in seen[0].fields
+
+
+def test_leptons_are_merged_in_order_of_pt(make_config, analysis):
+    config = make_config(datasets={"TT_2018": ("TT", "ttbar", 300, {})})
+    (events,) = analysis.chunks(config, 300)
+    events["MuonGood"], events["ElectronGood"] = events.Muon[events.Muon.pt > 10], events.Electron
+    leptons = merged_leptons(events)
+    both = ak.concatenate([events.MuonGood.pt, events.ElectronGood.pt], axis=1)
+    assert ak.array_equal(leptons.pt, ak.sort(both, ascending=False, axis=1), check_parameters=False)
+    assert ak.all(ak.num(leptons) == ak.num(events.MuonGood) + ak.num(events.ElectronGood))
+    charges = ak.sum(leptons.charge, axis=1)
+    assert ak.all(
+        charges == ak.sum(events.MuonGood.charge, axis=1) + ak.sum(events.ElectronGood.charge, axis=1)
+    )
+    pair = leptons[ak.num(leptons) == 2]
+    mass = (pair[:, 0] + pair[:, 1]).mass
+    assert len(mass) > 0
+    assert ak.all(mass > 0)
+    assert "tightId" not in leptons.fields
+    assert {"pt", "eta", "phi", "mass", "charge", "pdgId"} <= set(leptons.fields)
+
+
+def test_generator_weights_only(make_config, analysis):
+    config = make_config(genWeightsProcessor, variables={"met": analysis.met_hist()})
+    output = analysis.run(config, size=120)
+    (events,) = analysis.chunks(config, 400)
+    assert output["sum_genweights"]["DY_2018"] == pytest.approx(
+        np.sum(np.asarray(events.genWeight, dtype=float))
+    )
+    assert output["cutflow"]["initial"] == {"DY_2018": 400}
+    assert output["cutflow"]["presel"] == {}
+    assert output["variables"] == {"met": {}}
+
+
+def test_leading_leptons_for_trigger_efficiencies(make_config, analysis, selection):
+    workflow, seen = recorded(semileptonicTriggerProcessor)
+    config = make_config(workflow, datasets={"TT_2018": ("TT", "ttbar", 300, {})}, parameters=selection)
+    (raw,) = analysis.chunks(config, 300)
+    config.processor_instance.process(raw)
+    (events,) = seen
+    leading = events.ElectronGood_leading_pt
+    assert ak.all(ak.is_none(leading) == (events.nElectronGood == 0))
+    assert ak.all(ak.drop_none(leading) == ak.drop_none(ak.firsts(events.ElectronGood.pt)))
+    assert len(ak.drop_none(events.ElectronGood_leading_etaSC)) == ak.sum(events.nElectronGood > 0)
+
+
+def test_scale_factor_workflow_says_what_is_missing(make_config):
+    with pytest.raises(PhysicsNotAvailable, match="scale factors"):
+        make_config(leptonSFVariationsProcessor)
+
+
+def test_trigger_lists_of_yaml_reach_the_cut(make_config, analysis, selection):
+    from pocket_coffea.lib.cut_functions import get_HLTsel
+
+    config = make_config(parameters=selection, skim=[get_HLTsel(primaryDatasets=["SingleMuon"])])
+    (raw,) = analysis.chunks(config, 400)
+    output = config.processor_instance.process(raw)
+    assert output["cutflow"]["skim"]["DY_2018"] == int(ak.sum(raw.HLT.IsoMu24)) > 0
