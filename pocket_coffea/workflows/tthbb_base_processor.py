@@ -5,8 +5,11 @@ from __future__ import annotations
 import awkward as ak
 import numpy as np
 
+from pocket_coffea.lib.memo import memoised
 from pocket_coffea.lib.objects import btagging, jet_selection, lepton_selection
+from pocket_coffea.types import Array
 from pocket_coffea.workflows.base import BaseProcessorABC
+from pocket_coffea.workflows.steps.fields import set_fields
 from pocket_coffea.workflows.steps.leptons import merged_leptons
 
 __all__ = ["ttHbbBaseProcessor"]
@@ -20,29 +23,38 @@ class ttHbbBaseProcessor(BaseProcessorABC):
 
     def apply_object_preselection(self, variation: str) -> None:  # noqa: ARG002
         """Select leptons, jets away from all leptons, and the b-tagged among these jets."""
-        electron = self.events["Electron"]
-        self.events["Electron"] = ak.with_field(electron, electron.eta + electron.deltaEtaSC, "etaSC")
-        self.events["MuonGood"] = lepton_selection(self.events, "Muon", self.params)
-        self.events["ElectronGood"] = lepton_selection(self.events, "Electron", self.params)
-        self.events["LeptonGood"] = merged_leptons(self.events)
-        self.events["JetGood"], self.jetGoodMask = jet_selection(
+        self._add_supercluster_eta()
+        muons = lepton_selection(self.events, "Muon", self.params)
+        electrons = lepton_selection(self.events, "Electron", self.params)
+        leptons = merged_leptons(self.events, muons, electrons)
+        set_fields(self.events, {"MuonGood": muons, "ElectronGood": electrons, "LeptonGood": leptons})
+        jets, self.jetGoodMask = jet_selection(
             self.events, "Jet", self.params, self._year, leptons_collection="LeptonGood"
         )
-        self.events["BJetGood"] = btagging(
-            self.events["JetGood"],
-            self.params.btagging.working_point[self._year],
-            wp=self.params.object_preselection.Jet.btag.wp,
-        )
+        working_point = self.params.btagging.working_point[self._year]
+        b_jets = btagging(jets, working_point, wp=self.params.object_preselection.Jet.btag.wp)
+        set_fields(self.events, {"JetGood": jets, "BJetGood": b_jets})
+
+    def _add_supercluster_eta(self) -> None:
+        """Add ``Electron.etaSC``; the same array while eta is the same, so that selections are reused."""
+
+        def compute() -> Array:
+            electrons = self.events["Electron"]
+            return electrons.eta + electrons.deltaEtaSC
+
+        eta = memoised(self.events, "etaSC", ["Electron.eta", "Electron.deltaEtaSC"], compute)
+        set_fields(self.events, {"Electron": ak.with_field(self.events["Electron"], eta, "etaSC")})
 
     def count_objects(self, variation: str) -> None:  # noqa: ARG002
         """Add ``nMuonGood, nElectronGood, nLeptonGood, nJetGood, nBJetGood``."""
-        for name in ("MuonGood", "ElectronGood", "LeptonGood", "JetGood", "BJetGood"):
-            self.events[f"n{name}"] = ak.num(self.events[name])
+        names = ("MuonGood", "ElectronGood", "LeptonGood", "JetGood", "BJetGood")
+        set_fields(self.events, {f"n{name}": ak.num(self.events[name]) for name in names})
 
     def define_common_variables_before_presel(self, variation: str) -> None:  # noqa: ARG002
         """Add ``JetGood_Ht`` [GeV], and for MC the numbers of c and b jets by hadron flavour."""
         jets = self.events["JetGood"]
-        self.events["JetGood_Ht"] = ak.sum(np.abs(jets.pt), axis=1)
+        fields = {"JetGood_Ht": ak.sum(np.abs(jets.pt), axis=1)}
         if self._isMC:
-            self.events["nJetGoodCFlavour"] = ak.sum(jets.hadronFlavour == 4, axis=1)
-            self.events["nJetGoodBFlavour"] = ak.sum(jets.hadronFlavour == 5, axis=1)
+            fields["nJetGoodCFlavour"] = ak.sum(jets.hadronFlavour == 4, axis=1)
+            fields["nJetGoodBFlavour"] = ak.sum(jets.hadronFlavour == 5, axis=1)
+        set_fields(self.events, fields)

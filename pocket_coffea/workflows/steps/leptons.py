@@ -15,18 +15,13 @@ from pocket_coffea.types import Array, IntArray
 __all__ = ["merged_leptons"]
 
 
-def merged_leptons(events: Array, muons: str = "MuonGood", electrons: str = "ElectronGood") -> Array:
+def merged_leptons(events: Array, muons: Array, electrons: Array) -> Array:
     """Return muons and electrons together, (n_events, var), ordered by falling pt.
 
     The leptons are four-vectors (PtEtaPhiMCandidate) with the plain fields that both collections have; fields
-    are read when they are used. Equal pt: muons come first.
+    are read when they are used. Equal pt: muons come first. ``events`` hold the results that can be reused.
     """
-    return memoised(
-        events,
-        ("merged_leptons", muons, electrons),
-        [muons, electrons],
-        lambda: _merge(events[muons], events[electrons]),
-    )
+    return memoised(events, "merged_leptons", [muons, electrons], lambda: _merge(muons, electrons))
 
 
 def _merge(muons: Array, electrons: Array) -> Array:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import awkward as ak
 import numpy as np
 import pytest
 
-from pocket_coffea.errors import PhysicsNotAvailable
+from pocket_coffea.errors import InvalidValue, PhysicsNotAvailable
 from pocket_coffea.parameters import defaults
 from pocket_coffea.workflows.genweights import genWeightsProcessor
 from pocket_coffea.workflows.semileptonic_triggerSF import semileptonicTriggerProcessor
 from pocket_coffea.workflows.sf_lepton_variations import leptonSFVariationsProcessor
+from pocket_coffea.workflows.steps.fields import set_fields
 from pocket_coffea.workflows.steps.leptons import merged_leptons
 from pocket_coffea.workflows.tthbb_base_processor import ttHbbBaseProcessor
 
@@ -78,7 +81,7 @@ def test_leptons_are_merged_in_order_of_pt(make_config, analysis):
     config = make_config(datasets={"TT_2018": ("TT", "ttbar", 300, {})})
     (events,) = analysis.chunks(config, 300)
     events["MuonGood"], events["ElectronGood"] = events.Muon[events.Muon.pt > 10], events.Electron
-    leptons = merged_leptons(events)
+    leptons = merged_leptons(events, events.MuonGood, events.ElectronGood)
     both = ak.concatenate([events.MuonGood.pt, events.ElectronGood.pt], axis=1)
     assert ak.array_equal(leptons.pt, ak.sort(both, ascending=False, axis=1), check_parameters=False)
     assert ak.all(ak.num(leptons) == ak.num(events.MuonGood) + ak.num(events.ElectronGood))
@@ -130,3 +133,64 @@ def test_trigger_lists_of_yaml_reach_the_cut(make_config, analysis, selection):
     (raw,) = analysis.chunks(config, 400)
     output = config.processor_instance.process(raw)
     assert output["cutflow"]["skim"]["DY_2018"] == int(ak.sum(raw.HLT.IsoMu24)) > 0
+
+
+def test_fields_are_set_in_place_like_one_by_one(make_config, analysis):
+    config = make_config()
+    (events,) = analysis.chunks(config, 400)
+    one, many = copy.copy(events), copy.copy(events)
+    values = {"MET": events.PuppiMET, "n": np.arange(400), "jets": events.Jet[events.Jet.pt > 30]}
+    for name, value in values.items():
+        one[name] = value
+    before = list(events.fields)
+    set_fields(many, values)
+    assert many.fields == one.fields
+    assert list(events.fields) == before
+    assert type(many) is type(events)
+    assert many.metadata == events.metadata
+    for name in values:
+        assert ak.array_equal(many[name], one[name]), name
+    masked = events[np.arange(400) % 2 == 0]
+    set_fields(masked, {"half": np.arange(200)})
+    assert masked.half[-1] == 199
+    with pytest.raises(InvalidValue, match="'n' has 3 entries"):
+        set_fields(many, {"n": np.arange(3)})
+
+
+def test_shape_variations_of_jets_reuse_leptons(make_config, analysis, selection):
+    from pocket_coffea.lib.calibrators.calibrator import Calibrator
+    from pocket_coffea.lib.memo import MEMO_KEY
+
+    class ShippedJetShift(Calibrator):
+        name = "shipped_test_jet_shift"
+        has_variations = True
+        calibrated_collections = ("Jet.pt",)
+
+        def initialize(self, events):
+            self._variations = ["shiftUp", "shiftDown"]
+
+        def calibrate(self, events, events_original_collections, variation, already_applied_calibrators=None):
+            return {"Jet.pt": events.Jet.pt * {"shiftUp": 1.2, "shiftDown": 0.8}.get(variation, 1.0)}
+
+    seen = []
+
+    class Recorded(ttHbbBaseProcessor):
+        def process_extra_before_presel(self, variation):
+            entries = self.events.attrs[MEMO_KEY]
+            seen.append(
+                {key if isinstance(key, str) else key[0]: len(value) for key, value in entries.items()}
+            )
+
+    config = make_config(
+        Recorded,
+        datasets={"TT_2018": ("TT", "ttbar", 300, {})},
+        parameters=selection,
+        calibrators=[ShippedJetShift],
+        variations={"shape": {"common": {"inclusive": [ShippedJetShift.name]}}},
+    )
+    (events,) = analysis.chunks(config, 300)
+    config.processor_instance.process(events)
+    assert len(seen) == 3
+    assert seen[-1]["merged_leptons"] == 1
+    assert seen[-1]["etaSC"] == 1
+    assert max(seen[-1].values()) == 3  # the jets of each variation
