@@ -99,21 +99,22 @@ class HandWritten(processor.ProcessorABC):
             "JetGood_Ht": ak.sum(abs(jets.pt), axis=1),
         }
         out = {name: self._histogram(spec) for name, spec in VARIABLES.items()}
-        for category in CATEGORIES:
-            mask = selection.all(category)
-            w = weight[mask]
-            for name, (collection, field, position, *_) in VARIABLES.items():
-                values = event_values[field] if collection == "events" else collections[collection][field]
-                values = values[mask]
-                if position is not None:
-                    values = ak.pad_none(values, position + 1)[:, position]
-                    valid = ~ak.to_numpy(ak.is_none(values))
-                    out[name].fill(cat=category, x=ak.to_numpy(values[valid]), weight=w[valid])
-                elif values.ndim == 2:
-                    flat_weight = ak.flatten(ak.broadcast_arrays(w, values)[0])
-                    out[name].fill(cat=category, x=ak.flatten(values), weight=flat_weight)
-                else:
-                    out[name].fill(cat=category, x=ak.to_numpy(values), weight=w)
+        masks = {category: selection.all(category) for category in CATEGORIES}
+        rows = np.arange(len(events))
+        for name, (collection, field, position, *_) in VARIABLES.items():
+            values = event_values[field] if collection == "events" else collections[collection][field]
+            parents = rows
+            if position is not None:
+                values = ak.pad_none(values, position + 1)[:, position]
+                parents = rows[~ak.to_numpy(ak.is_none(values))]
+                values = values[parents]
+            elif values.ndim == 2:
+                parents = np.repeat(rows, ak.to_numpy(ak.num(values)))
+                values = ak.flatten(values)
+            flat, flat_weight = ak.to_numpy(values), weight[parents]
+            for category, mask in masks.items():
+                chosen = mask[parents]
+                out[name].fill(cat=category, x=flat[chosen], weight=flat_weight[chosen])
         return {"histograms": out, "sum_genweights": sum_genweights}
 
     def _histogram(self, spec: tuple[Any, ...]) -> Any:
