@@ -138,11 +138,12 @@ class HistConf:
         }
         return {"axes": [axis.serialize() for axis in self.axes], **out}
 
-    def validate(self, name: str, custom_axes: Sequence[Axis] = ()) -> None:
-        """Check all that can be checked before an event is read.
+    def build_axes(self, name: str, custom_axes: Sequence[Axis] = ()) -> list[Any]:
+        """Return the ``hist`` axes, the custom ones first, after checking all that can be checked
+        before an event is read.
 
-        Raises InvalidType if the axes are not ``Axis`` objects, InvalidValue for a wrong setting;
-        both name the histogram ``name`` and the axis.
+        Raises InvalidType if the axes are not ``Axis`` objects, InvalidValue (a ValueError) for a
+        wrong setting; both name the histogram ``name`` and the axis.
         """
         where = f"Histogram {name!r}"
         if not _is_list(self.axes) or not all(isinstance(axis, Axis) for axis in self.axes):
@@ -156,16 +157,26 @@ class HistConf:
             raise InvalidValue(msg)
         axes = [*custom_axes, *self.axes]
         for axis in axes:
-            check_axis(axis, where)
+            _check_name(axis, where)
         names = [axis.name for axis in axes]
         twice = sorted({str(n) for n in names if names.count(n) > 1})
         if twice:
             msg = (
-                f"{where} has more than one axis named {twice[0]!r}. Give each Axis its own name=..., "
-                "for example "
-                "name='jet1_pt'."
+                f"{where} has more than one axis named {twice[0]!r}. Give each Axis its own name=..., for "
+                "example name='jet1_pt'."
             )
             raise InvalidValue(msg)
+        return [_built(axis, where) for axis in axes]
+
+
+def _check_name(axis: Axis, where: str) -> None:
+    """Raise InvalidValue if the histogram needs the name of the axis for itself."""
+    if axis.name in RESERVED_NAMES:
+        msg = (
+            f"{where}, axis {axis.name!r}: the name is taken by the histogram itself. Choose another "
+            "name=... ."
+        )
+        raise InvalidValue(msg)
 
 
 def get_storage(storage: Any, where: str = "HistConf") -> Any:
@@ -185,9 +196,6 @@ def check_axis(axis: Axis, where: str = "Axis") -> None:
         raise InvalidValue(msg)
     if axis.pos is not None and axis.pos < 0:
         msg = f"{here}: pos is {axis.pos}; positions count from 0 (pos=None takes every object)."
-        raise InvalidValue(msg)
-    if axis.name in RESERVED_NAMES:
-        msg = f"{here}: the name is taken by the histogram itself. Choose another name=... ."
         raise InvalidValue(msg)
     if axis.is_categorical and axis.coll not in {"metadata", "custom"}:
         msg = (
@@ -222,11 +230,16 @@ def get_hist_axis_from_config(ax: Axis) -> Any:
 
     Raises InvalidValue (a ValueError) for an unknown type, an incomplete or impossible binning.
     """
-    check_axis(ax)
+    return _built(ax, "Axis")
+
+
+def _built(ax: Axis, where: str) -> Any:
+    """Check and build one axis. Raises InvalidValue naming ``where`` and the axis."""
+    check_axis(ax, where)
     try:
         return _build_axis(ax)
-    except (ValueError, TypeError, KeyError, RuntimeError, IndexError) as exc:
-        msg = f"Axis {ax.name!r}: the {ax.type} binning is not possible: {exc}"
+    except (ValueError, TypeError, KeyError, RuntimeError, IndexError, OverflowError) as exc:
+        msg = f"{where}, axis {ax.name!r}: the {ax.type} binning is not possible: {exc}"
         raise InvalidValue(msg) from exc
 
 

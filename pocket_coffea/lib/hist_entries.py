@@ -12,7 +12,7 @@ import numpy as np
 
 from pocket_coffea.errors import FillError
 from pocket_coffea.lib.hist_axes import Axis
-from pocket_coffea.lib.hist_binning import to_axis_values
+from pocket_coffea.lib.hist_binning import kernels, to_axis_values
 from pocket_coffea.lib.hist_columns import Column, EventColumns
 from pocket_coffea.types import Array, BoolArray, IntArray
 
@@ -79,14 +79,15 @@ class EventSlice:
         """Return the ``pos``-th object of each event (n,); events with fewer objects have a missing
         value.
         """
-        offsets = column.offsets
-        assert offsets is not None
-        first = self.take(offsets[:-1])
-        exists = self.take(np.diff(offsets)) > pos
-        if not len(column.values):
-            return np.zeros(self.n, dtype=column.values.dtype), np.zeros(self.n, dtype=bool)
-        index = np.where(exists, first + pos, 0)
-        return column.values[index], exists if column.valid is None else exists & column.valid[index]
+        events = self.identity if self.events is None else self.events
+        values = np.zeros(self.n, dtype=column.values.dtype)
+        exists = np.empty(self.n, dtype=bool)
+        kernels().take_at(column.values, column.offsets, events, pos, (values, exists))
+        if column.valid is not None:
+            valid = np.zeros(self.n, dtype=bool)
+            kernels().take_at(column.valid, column.offsets, events, pos, (valid, exists))
+            exists = valid
+        return values, exists
 
 
 def read_entries(axes: Sequence[Axis], columns: EventColumns, events: EventSlice, where: str) -> Entries:

@@ -23,6 +23,7 @@ __all__ = [
     "index_regular",
     "index_variable",
     "number_patterns",
+    "take_at",
     "take_rows",
 ]
 
@@ -33,10 +34,13 @@ def _compiled(function: Callable[..., Any]) -> Any:
     """
     try:
         return numba.njit(cache=True, nogil=True)(function)
-    except (
-        RuntimeError
-    ):  # nothing is writable, as in a read-only image without a home: compile in each process
+    except RuntimeError:
+        # nothing is writable, as in a read-only image without a home: compile in each process
         return numba.njit(nogil=True)(function)
+
+
+#: for parts of a loop; as calls of their own they would cost more than what they do
+_inlined = numba.njit(inline="always")
 
 
 @_compiled
@@ -95,6 +99,21 @@ def combine(flat: Any, index: Any, shift: int, extent: int, stride: int) -> None
 
 
 @_compiled
+def take_at(
+    values: Any, offsets: Any, events: Any, pos: int, taken: tuple[Any, Any]
+) -> None:  # pragma: no cover
+    """Take the ``pos``-th object of each of ``events`` to ``taken[0]``; ``taken[1]`` tells whether
+    it exists.
+    """
+    out, exists = taken
+    for k in range(events.shape[0]):
+        i = offsets[events[k]] + pos
+        exists[k] = i < offsets[events[k] + 1]
+        if exists[k]:
+            out[k] = values[i]
+
+
+@_compiled
 def number_patterns(words: Any, ids: Any, first: Any, table: Any) -> int:  # pragma: no cover
     """Number the distinct lines of ``words`` (n, n_words) in order of appearance.
 
@@ -141,7 +160,7 @@ def take_rows(stacked: Any, events: Any, out: Any) -> None:  # pragma: no cover
                 out[k, v] = stacked[v, events[k]]
 
 
-@_compiled
+@_inlined
 def _add_line(
     sums: tuple[Any, Any], place: tuple[int, int], weights: Any, line: int
 ) -> None:  # pragma: no cover
@@ -150,12 +169,14 @@ def _add_line(
     """
     sumw, sumw2 = sums
     b, r = place
-    for v in range(weights.shape[1]):
-        sumw[b, r, v] += weights[line, v]
     if sumw2.shape[0] > 0:
         for v in range(weights.shape[1]):
             w = weights[line, v]
+            sumw[b, r, v] += w
             sumw2[b, r, v] += w * w
+    else:
+        for v in range(weights.shape[1]):
+            sumw[b, r, v] += weights[line, v]
 
 
 @_compiled
@@ -210,7 +231,7 @@ def fill_many_rows(
                 _add_line(sums, (b, r), weights, slot[event, group[r]])
 
 
-@_compiled
+@_inlined
 def _add_bin(buffer: Any, r: int, members: Any, variations: Any, out: Any) -> None:  # pragma: no cover
     """Add row ``r`` of one bin to its category bins."""
     for category in members:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import hist
 import numpy as np
 
-from pocket_coffea.errors import ConfigurationError, FillError, InvalidValue, UnknownName, did_you_mean
+from pocket_coffea.errors import FillError, UnknownName, did_you_mean
 from pocket_coffea.lib.hist_axes import Axis, HistConf, get_hist_axis_from_config, get_storage
 from pocket_coffea.lib.hist_binning import AxisBinning, make_binnings
 from pocket_coffea.lib.hist_columns import EventColumns, MissingInput, flatten_column
@@ -25,29 +24,9 @@ __all__ = [
     "HistConf",
     "HistManager",
     "MissingInput",
-    "check_histograms",
     "collapse_mask",
     "get_hist_axis_from_config",
 ]
-
-log = logging.getLogger(__name__)
-
-#: (histogram, category) already warned about
-_warned: set[tuple[str, str]] = set()
-
-
-def check_histograms(variables: Mapping[str, HistConf], categories: Iterable[str] | None = None) -> None:
-    """Check all that can be checked of the histograms of a configuration before an event is read.
-
-    Raises InvalidValue, InvalidType or UnknownName naming the histogram and the axis.
-    """
-    names = None if categories is None else list(categories)
-    for name, conf in variables.items():
-        conf.validate(name)
-        for axis in conf.axes:
-            _build_axis(name, axis)
-        if names is not None:
-            _kept_categories(name, conf, names)
 
 
 class HistManager:
@@ -117,8 +96,7 @@ class HistManager:
         histogram and axis.
         """
         self._names.add(name)
-        conf.validate(name, self.custom_axes)
-        built = tuple(_build_axis(name, axis) for axis in (*self.custom_axes, *conf.axes))
+        built = tuple(conf.build_axes(name, self.custom_axes))
         self._built[name] = built
         categories = _kept_categories(name, conf, self.available_categories)
         for subsample in self.subsamples:
@@ -314,41 +292,21 @@ class HistManager:
         return out
 
 
-def _build_axis(name: str, axis: Axis) -> Any:
-    """Return the ``hist`` axis. Raises InvalidValue naming the histogram."""
-    try:
-        return get_hist_axis_from_config(axis)
-    except ConfigurationError as exc:
-        msg = f"Histogram {name!r}: {exc}"
-        raise InvalidValue(msg) from exc
-
-
 def _kept_categories(name: str, conf: HistConf, available: Sequence[str]) -> list[str]:
-    """Return the categories of a histogram.
-
-    Raises UnknownName if only_categories has one that does not exist; in exclude_categories it is
-    said once in the log.
+    """Return the categories of a histogram. Raises UnknownName if only_categories names none of
+    them.
     """
-    if conf.only_categories is not None:
-        unknown = [category for category in conf.only_categories if category not in available]
-        if unknown:
-            msg = (
-                f"Histogram {name!r}: only_categories has {unknown[0]!r}. "
-                f"{did_you_mean(unknown[0], available)}"
-            )
-            raise UnknownName(msg)
-        return [category for category in available if category in conf.only_categories]
-    excluded = conf.exclude_categories or ()
-    for category in excluded:
-        if category not in available and (name, category) not in _warned:
-            _warned.add((name, category))
-            log.warning(
-                "Histogram %r: exclude_categories has %r. %s",
-                name,
-                category,
-                did_you_mean(category, available),
-            )
-    return [category for category in available if category not in excluded]
+    if conf.only_categories is None:
+        return [category for category in available if category not in (conf.exclude_categories or ())]
+    kept = [category for category in available if category in conf.only_categories]
+    if conf.only_categories and not kept:
+        wanted = conf.only_categories[0]
+        msg = (
+            f"Histogram {name!r}: only_categories has no category: {wanted!r}. "
+            f"{did_you_mean(wanted, available)}"
+        )
+        raise UnknownName(msg)
+    return kept
 
 
 def _all(per_subsample: Callable[[str], list[str]], subsamples: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import awkward as ak
 import hist
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pocket_coffea.lib import hist_fill
-from pocket_coffea.lib.hist_manager import Axis, HistConf, HistManager, get_hist_axis_from_config
+from pocket_coffea.lib.hist_manager import Axis, HistConf, HistManager
 
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 CATEGORIES = ["zeta", "alpha", "mid", "never"]
@@ -66,8 +68,8 @@ class Weights:
 
 
 class Calibrators:
-    available_variations = ["nominal", "calibUp", "calibDown", "otherUp"]
-    available_variations_bycalibrator = {"calib": ["calibUp", "calibDown"], "other": ["otherUp"]}
+    available_variations: ClassVar = ["nominal", "calibUp", "calibDown", "otherUp"]
+    available_variations_bycalibrator: ClassVar = {"calib": ["calibUp", "calibDown"], "other": ["otherUp"]}
 
 
 def some_values(rng, n):
@@ -126,14 +128,21 @@ def axes(draw):
     jagged = draw(st.booleans())
     if jagged:
         sources = draw(
-            st.sampled_from(
-                [[("J", "pt"), ("J", "n"), ("J", "f4")], [("events", "js")], [("custom", "jc")]]
-            )
+            st.sampled_from([[("J", "pt"), ("J", "n"), ("J", "f4")], [("events", "js")], [("custom", "jc")]])
         )
         sources = [(*source, None) for source in sources]
     else:
-        sources = [("events", f, None) for f in ("x", "y", "n", "flag")] + [("MET", "pt", None), ("custom", "c", None)]
-        sources += [("J", "pt", 0), ("J", "pt", 1), ("J", "n", 2), ("metadata", "part", None), ("custom", "one", None)]
+        sources = [("events", f, None) for f in ("x", "y", "n", "flag")] + [
+            ("MET", "pt", None),
+            ("custom", "c", None),
+        ]
+        sources += [
+            ("J", "pt", 0),
+            ("J", "pt", 1),
+            ("J", "n", 2),
+            ("metadata", "part", None),
+            ("custom", "one", None),
+        ]
     out = []
     for i in range(draw(st.integers(0 if not jagged else 1, 2))):
         coll, field, pos = draw(st.sampled_from(sources))
@@ -208,9 +217,8 @@ def naive_fill(h, conf, axes, where, mask, weight, events, custom):
         if not isinstance(values, ak.Array | np.ndarray):
             flat[name] = values
             continue
-        values = ak.flatten(values) if ak.Array(values).ndim == 2 else ak.Array(values)
-        valid &= ~ak.to_numpy(ak.is_none(values))
-        flat[name] = values
+        flat[name] = ak.flatten(values) if ak.Array(values).ndim == 2 else ak.Array(values)
+        valid &= ~ak.to_numpy(ak.is_none(flat[name]))
     keep = keep & valid
     if not keep.any():
         return
@@ -236,14 +244,20 @@ def naive(h, manager, conf, subsample, events, categories, sub_mask, custom, fac
         for label in labels:
             weight = np.ones(len(events))
             if manager.isMC and shape != "nominal":
-                asked = "calib" in VARIATIONS["shape"][category] or "calib" in table.get("shape", {}).get(category, [])
+                asked = "calib" in VARIATIONS["shape"][category] or "calib" in table.get("shape", {}).get(
+                    category, []
+                )
                 if label != shape or not asked:
                     continue
             elif manager.isMC and (label in shapes or (conf.no_weights and label != "nominal")):
                 continue
             if not conf.no_weights:
                 known = VARIATIONS["weights"][category] + table.get("weights", {}).get(category, [])
-                mod = label if label and label not in shapes and any(label.startswith(w) for w in known) else None
+                mod = (
+                    label
+                    if label and label not in shapes and any(label.startswith(w) for w in known)
+                    else None
+                )
                 full = None if subsample == "S" else subsample
                 weight = manager.weights_manager.get_weight(category, full, mod)
             if factor is not None:
