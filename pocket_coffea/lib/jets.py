@@ -12,6 +12,7 @@ import awkward as ak
 import numpy as np
 
 from pocket_coffea.errors import MissingBranch, PhysicsNotAvailable
+from pocket_coffea.lib.cleaning import lepton_directions
 from pocket_coffea.lib.flat import Flat, candidates
 from pocket_coffea.lib.four_vectors import components, delta_phi, from_components, sum_p4
 from pocket_coffea.lib.jet_id import compute_jetId, flat_jet_id, is_fat
@@ -74,9 +75,7 @@ def jet_selection(
     version = get_nano_version(events, params, year)
     jets = field_of(events, jet_type, "jet_selection")
     puid = _puid_cut(params, cuts, year) if jet_type == "Jet" and _has_puid(year, version) else None
-    leptons = None
-    if leptons_collection:
-        leptons = Flat(field_of(events, leptons_collection, "jet_selection"), leptons_collection)
+    leptons = lepton_directions(events, leptons_collection, "jet_selection")
 
     def compute() -> tuple[Array, Array]:
         flat = Flat(jets, jet_type)
@@ -90,7 +89,7 @@ def jet_selection(
         return flat.select(keep, {"jetId_corrected": jet_id}, aliases), flat.mask(keep)
 
     key = ("jet_selection", jet_type, year, version, puid, leptons_collection, jet_tagger, freeze(cuts))
-    by_value = [] if leptons is None else [ByValue(leptons.offsets, leptons["eta"], leptons["phi"])]
+    by_value = [] if leptons is None else [ByValue(*leptons)]
     return memoised(events, key, [jet_type, *by_value], compute)
 
 

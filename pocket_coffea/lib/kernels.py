@@ -8,8 +8,9 @@ it.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from pocket_coffea.errors import InvalidValue
 from pocket_coffea.lib.flat import Flat
 from pocket_coffea.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["count_objects", "greedy_match", "is_far_from", "nearest_match"]
+__all__ = ["Directions", "count_objects", "directions", "greedy_match", "is_far_from", "nearest_match"]
 
 
 @functools.cache
@@ -48,42 +49,53 @@ def _columns(flat: Flat, *fields: str, keep_single: bool = False) -> list[np.nda
     return columns
 
 
-def _same_events(flat: Flat, other: Flat) -> None:
-    if len(flat.offsets) != len(other.offsets):
+class Directions(NamedTuple):
+    """The lists, eta and phi (float64) of a collection without the objects that are None."""
+
+    offsets: IntArray
+    eta: FloatArray
+    phi: FloatArray
+
+
+def directions(flat: Flat) -> Directions:
+    """Return what :func:`is_far_from` needs to know of the other collection."""
+    eta, phi = _columns(flat, "eta", "phi")
+    if flat.missing is None:
+        return Directions(_frozen(flat.offsets), eta, phi)
+    there = ~flat.missing
+    offsets = np.concatenate(([0], np.cumsum(there)))[flat.offsets]
+    return Directions(_frozen(offsets), _frozen(eta[there]), _frozen(phi[there]))
+
+
+def _same_events(flat: Flat, n_events: int, name: str) -> None:
+    if len(flat.counts) != n_events:
         msg = (
-            f"{flat.name!r} has {len(flat.counts)} events and {other.name!r} has {len(other.counts)}: "
+            f"{flat.name!r} has {len(flat.counts)} events and {name!r} has {n_events}: "
             "compare collections of the same events"
         )
         raise InvalidValue(msg)
 
 
-def is_far_from(flat: Flat, others: list[Flat], dr_min: float, keep: BoolArray | None = None) -> BoolArray:
+def is_far_from(
+    flat: Flat, others: Iterable[Flat | Directions], dr_min: float, keep: BoolArray | None = None
+) -> BoolArray:
     """True for objects with Delta-R > ``dr_min`` to every object of all ``others``, shape (number of
     objects,).
 
     With ``keep`` only objects that are already True there are looked at, and the others stay False. Needs eta
-    and phi.
+    and phi. Raises InvalidValue when the collections are not of the same events.
     """
     result = np.ones(len(flat), dtype=np.bool_) if keep is None else keep.copy()
     for other in others:
-        _same_events(flat, other)
-        if len(other) == 0:
+        _same_events(flat, len(other.offsets) - 1, getattr(other, "name", "the other collection"))
+        around = directions(other) if isinstance(other, Flat) else other
+        if len(around.eta) == 0:
             continue
         if flat.missing is not None:
             result &= ~flat.missing
         eta, phi = _columns(flat, "eta", "phi", keep_single=True)
-        compiled().far_from((_frozen(flat.offsets), eta, phi), _present(other), float(dr_min), result)
+        compiled().far_from((_frozen(flat.offsets), eta, phi), tuple(around), float(dr_min), result)
     return result
-
-
-def _present(flat: Flat) -> tuple[IntArray, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Offsets, eta and phi without the objects that are None."""
-    eta, phi = _columns(flat, "eta", "phi")
-    if flat.missing is None:
-        return _frozen(flat.offsets), eta, phi
-    there = ~flat.missing
-    offsets = np.concatenate(([0], np.cumsum(there)))[flat.offsets]
-    return _frozen(offsets), _frozen(eta[there]), _frozen(phi[there])
 
 
 def greedy_match(
@@ -95,7 +107,7 @@ def greedy_match(
     Only pairs with Delta-R < ``dr_max`` and |pt difference| < ``dpt_max`` (one value, or one per object of
     ``other``) take part. Delta-R of an unmatched object is NaN.
     """
-    _same_events(flat, other)
+    _same_events(flat, len(other.counts), other.name)
     match, distance2 = np.full(len(other), -1, dtype=np.int64), np.full(len(other), np.nan)
     limit = np.inf if dpt_max is None else dpt_max
     limits = _frozen(np.broadcast_to(np.asarray(limit, dtype=np.float64), len(other)))
@@ -112,7 +124,7 @@ def greedy_match(
 
 def nearest_match(flat: Flat, other: Flat) -> tuple[IntArray, FloatArray]:
     """For each object of ``other`` (position of the nearest in ``flat`` or -1, Delta-R or inf)."""
-    _same_events(flat, other)
+    _same_events(flat, len(other.counts), other.name)
     match, distance2 = np.full(len(other), -1, dtype=np.int64), np.full(len(other), np.inf)
     objects = (_frozen(flat.offsets), *_columns(flat, "eta", "phi"))
     others = (_frozen(other.offsets), *_columns(other, "eta", "phi"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pocket_coffea.lib.cleaning import lepton_directions
 from pocket_coffea.lib.flat import Flat
 from pocket_coffea.lib.kernels import is_far_from
 from pocket_coffea.lib.leptons import ECAL_GAP
@@ -38,9 +39,7 @@ def photon_selection(
     cuts = lookup(params, "object_preselection", photon_collection)
     source = photon_collection if photon_collection in events.fields else "Photon"
     photons = field_of(events, source, "photon_selection")
-    leptons = None
-    if leptons_collection:
-        leptons = Flat(field_of(events, leptons_collection, "photon_selection"), leptons_collection)
+    leptons = lepton_directions(events, leptons_collection, "photon_selection")
 
     def compute() -> Array:
         flat = Flat(photons, source)
@@ -50,5 +49,5 @@ def photon_selection(
         return flat.select(keep)
 
     key = ("photon_selection", photon_collection, leptons_collection, freeze(cuts))
-    by_value = [] if leptons is None else [ByValue(leptons.offsets, leptons["eta"], leptons["phi"])]
+    by_value = [] if leptons is None else [ByValue(*leptons)]
     return memoised(events, key, [source, *by_value], compute)

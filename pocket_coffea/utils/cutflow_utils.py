@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from pocket_coffea.errors import PhysicsNotAvailable, UnknownName, did_you_mean
@@ -52,19 +52,26 @@ def aggregate_by_sample(
     by_dataset = datasets_metadata.get("by_dataset", datasets_metadata)
     wanted = None if only_samples is None else set(only_samples)
     result: Numbers = {}
+    for category, dataset, sample, number in _numbers(data_dict, categories, by_dataset):
+        if wanted is not None and sample not in wanted and sample.split("__")[0] not in wanted:
+            continue
+        year = by_dataset.get(dataset, {}).get("year")
+        row = result.setdefault(f"{sample}_{year}" if separate_years and year is not None else sample, {})
+        row[category] = row.get(category, 0.0) + number
+    return result
+
+
+def _numbers(
+    data_dict: Mapping[str, Any], categories: Iterable[str], by_dataset: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str, float]]:
+    """Yield (category, dataset, sample or full subsample, number)."""
     for category in categories:
         if category not in data_dict:
             msg = f"category {category!r} is not in this cutflow. {did_you_mean(category, data_dict)}"
             raise UnknownName(msg)
         for dataset, content in data_dict[category].items():
-            metadata = by_dataset.get(dataset, {})
-            for sample, number in _entries(content, dataset, metadata).items():
-                if wanted is not None and sample not in wanted and sample.split("__")[0] not in wanted:
-                    continue
-                name = f"{sample}_{metadata.get('year')}" if separate_years and "year" in metadata else sample
-                row = result.setdefault(name, {})
-                row[category] = row.get(category, 0.0) + number
-    return result
+            entries = _entries(content, dataset, by_dataset.get(dataset, {}))
+            yield from ((category, dataset, sample, number) for sample, number in entries.items())
 
 
 def _ordered(output: Mapping[str, Any], exclude: Iterable[str]) -> list[str]:
