@@ -20,7 +20,7 @@ import numpy as np
 from pocket_coffea.errors import InvalidType
 from pocket_coffea.types import Array
 
-__all__ = ["MEMO_KEY", "ByValue", "freeze", "memoised"]
+__all__ = ["MEMO_KEY", "ByValue", "forget", "freeze", "memoised"]
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,13 @@ def memoised(
     entries.insert(min(len(entries), 1), _Entry(fingerprint, values, references, packed))
     del entries[_KEPT:]
     return _unpack(packed, events)
+
+
+def forget(events: Array) -> None:
+    """Drop everything that was remembered for ``events`` and what was derived from them."""
+    cache = events.attrs.get(MEMO_KEY)
+    if cache is not None:
+        cache.clear()
 
 
 def freeze(value: Any) -> Hashable:

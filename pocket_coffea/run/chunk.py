@@ -15,6 +15,7 @@ from coffea.processor import ProcessorABC
 from coffea.processor.executor import WorkItem
 
 from pocket_coffea.errors import InputFileError, PocketCoffeaError, ProcessingError
+from pocket_coffea.lib.memo import forget
 from pocket_coffea.run.event_source import close_all, open_events
 from pocket_coffea.run.plan import Skipped
 from pocket_coffea.run.retry import with_retries
@@ -58,8 +59,9 @@ def process_chunk(
     name the chunk.
     """
     began = time.perf_counter()
+    own = processor
     try:
-        processor = unpack_processor(processor)
+        own = unpack_processor(processor)
         events = open_events(
             item.filename,
             item.treename,
@@ -69,17 +71,17 @@ def process_chunk(
             timeout=timeout,
             schemaclass=schema,
         )
-        out = processor.process(events) if isinstance(processor, ProcessorABC) else processor(events)
+        out = own.process(events) if isinstance(own, ProcessorABC) else own(events)
     except Exception as exc:
         named = _named(exc, item)
         if named is exc:
             raise
         raise named from exc
+    finally:
+        if own is not processor:
+            _let_go(own)
     if out is None:
-        msg = (
-            f"{type(processor).__name__}.process() returned None; it must return its output "
-            f"({describe(item)})."
-        )
+        msg = f"{type(own).__name__}.process() returned None; it must return its output ({describe(item)})."
         raise ProcessingError(msg)
     seconds = time.perf_counter() - began
     return {
@@ -88,6 +90,17 @@ def process_chunk(
         "processed": {replace(item, usermeta=None)},
         "throughput": {item.dataset: {"events": len(item), "chunks": 1, "seconds": seconds}},
     }
+
+
+def _let_go(processor: Any) -> None:
+    """Break the circles that a processor of one chunk is part of (itself and its configuration, events and what
+    was remembered of them): else its columns stay in memory until the garbage collector finds them.
+    """
+    events = getattr(processor, "events", None)
+    if events is not None:
+        forget(events)
+    if hasattr(processor, "__dict__"):
+        vars(processor).clear()
 
 
 def _named(exc: Exception, item: WorkItem) -> Exception:
