@@ -17,6 +17,13 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _NOISY = ("asyncio", "bokeh", "distributed", "fsspec", "matplotlib", "numba", "parsl", "tornado", "uproot")
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a record is for the user. Some libraries set the levels of their loggers when
+    imported.
+    """
+    return record.levelno >= logging.WARNING or record.name.partition(".")[0] not in _NOISY
+
+
 class _Console(logging.Handler):
     """Hands lines to ``write(text, level name)``; tracebacks only at level DEBUG."""
 
@@ -59,6 +66,7 @@ def setup_logging(
         file.setLevel(min(number, logging.INFO))
         handlers.append(file)
     for handler in handlers:
+        handler.addFilter(_is_news)
         root.addHandler(handler)
     root.setLevel(min(number, logging.INFO))
     for name in _NOISY:

@@ -165,11 +165,10 @@ class DaskExecutorFactory(ExecutorFactoryABC):
         "distributed.worker.memory.target": 0.8,
         "distributed.worker.memory.spill": 0.9,
         "distributed.worker.memory.pause": 0.92,
-        "distributed.worker.memory.terminate": 0,
+        "distributed.worker.memory.terminate": False,  # 0 would end every worker at once
         "distributed.worker.profile.interval": "1d",
         "distributed.worker.profile.cycle": "2d",
         "distributed.worker.profile.low-level": False,
-        "distributed.worker.multiprocessing-method": "forkserver",
         "distributed.diagnostics.nvml": False,
     }
     dask_cluster: Any = None

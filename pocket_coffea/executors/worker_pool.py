@@ -32,17 +32,8 @@ __all__ = ["PRELOAD", "RemoteTraceback", "WorkerPool", "start_server"]
 
 log = logging.getLogger(__name__)
 
-#: What the server of new workers imports beforehand; a name that is missing is left out.
-PRELOAD = (
-    "coffea.processor",
-    "coffea.nanoevents",
-    "hist",
-    "numba",
-    "correctionlib",
-    "pocket_coffea.run.chunk",
-    "pocket_coffea.workflows.base",
-    "pocket_coffea.utils.configurator",
-)
+#: What the server of new workers imports beforehand.
+PRELOAD = ("pocket_coffea.executors.preload",)
 
 #: Tasks that wait at a worker while it is busy, so that it never waits for the main process.
 _AHEAD = 2

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import os
+import textwrap
+
+import pytest
+from coffea import processor
+
+from pocket_coffea.errors import ConfigurationError, OptionError
+from pocket_coffea.executors import executors_base, executors_lxplus, executors_manual_jobs
+from pocket_coffea.executors.executors_base import (
+    DaskExecutorFactory,
+    ExecutorFactoryABC,
+    FuturesExecutorFactory,
+    IterativeExecutorFactory,
+    get_executor_factory,
+)
+from pocket_coffea.executors.local import DaskExecutor, FuturesExecutor, IterativeExecutor
+from pocket_coffea.executors.registry import SITES, check_executor, load_custom_setup, make_factory, split_executor
+
+LOCAL = {"ignore-grid-certificate": True, "scaleout": 2, "retries": 4, "tree-reduction": 7}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    for name in ("X509_USER_PROXY", "XRD_RUNFORKHANDLER", "MALLOC_TRIM_THRESHOLD_"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "environ", os.environ)
+    yield
+    for name in ("X509_USER_PROXY", "XRD_RUNFORKHANDLER", "MALLOC_TRIM_THRESHOLD_"):
+        os.environ.pop(name, None)
+
+
+def total(item):
+    return {"n": item}
+
+
+def test_iterative(tmp_path):
+    factory = get_executor_factory("iterative", run_options=LOCAL, outputdir=str(tmp_path))
+    executor = factory.get()
+    assert isinstance(factory, IterativeExecutorFactory)
+    assert isinstance(executor, IterativeExecutor)
+    assert isinstance(executor, processor.IterativeExecutor)
+    assert (executor.retries, executor.treereduction) == (4, 7)
+    assert factory.x509_path is None
+    assert os.environ["XRD_RUNFORKHANDLER"] == "1"
+    assert "X509_USER_PROXY" not in os.environ
+
+
+def test_futures_keep_their_processes():
+    factory = get_executor_factory("futures", run_options=LOCAL)
+    try:
+        executor = factory.get()
+        assert isinstance(factory, FuturesExecutorFactory)
+        assert isinstance(executor, FuturesExecutor)
+        assert executor.workers == 2
+        assert executor.processes is factory.get().processes
+        assert executor(range(4), total, None) == ({"n": 6}, 0)
+    finally:
+        factory.close()
+
+
+@pytest.mark.slow
+def test_dask_on_this_machine():
+    pytest.importorskip("distributed")
+    factory = get_executor_factory("dask", run_options=LOCAL)
+    try:
+        executor = factory.get()
+        assert isinstance(factory, DaskExecutorFactory)
+        assert isinstance(executor, DaskExecutor)
+        assert len(factory.dask_client.scheduler_info()["workers"]) == 2
+        assert factory.dask_cluster.scheduler_address.startswith("tcp://127.0.0.1:")
+        assert executor(range(4), total, None) == ({"n": 6}, 0)
+    finally:
+        factory.close()
+    assert factory.dask_client is None
+
+
+def test_a_name_that_does_not_exist():
+    with pytest.raises(OptionError, match="Did you mean 'futures'"):
+        get_executor_factory("future", run_options=LOCAL)
+    with pytest.raises(OptionError, match="Did you mean 'lxplus'"):
+        check_executor("dask@lxpluss")
+    with pytest.raises(OptionError, match="There is no executor 'parsl@lxplus'"):
+        check_executor("parsl@lxplus")
+    with pytest.raises(OptionError, match="There is no executor 'condor'"):
+        check_executor("condor")
+
+
+def test_executor_strings():
+    assert split_executor("dask@lxplus") == ("dask", "lxplus")
+    assert split_executor("iterative") == ("iterative", "local")
+    assert check_executor("dask@local") == "dask"
+    assert check_executor("futures@lxplus") == "futures"
+
+
+@pytest.mark.parametrize("executor", ["dask@lxplus", "condor@lxplus", "condor@rubin", "parsl@DESY", "dask@swan"])
+def test_remote_executors_say_that_they_are_not_here(executor):
+    with pytest.raises(ConfigurationError, match=rf"remote executor '{executor}' is not in this version"):
+        check_executor(executor)
+
+
+@pytest.mark.parametrize("site", sorted(set(SITES) - {"local"}))
+def test_every_site_has_local_executors(site):
+    factory = make_factory(f"iterative@{site}", LOCAL, "out")
+    assert isinstance(factory, IterativeExecutorFactory)
+    with pytest.raises(ConfigurationError, match="not in this version"):
+        make_factory(f"{'parsl' if site == 'DESY' else 'dask'}@{site}", LOCAL, "out")
+
+
+def test_a_site_class_can_be_subclassed_with_its_own_cluster():
+    class Mine(executors_lxplus.DaskExecutorFactory):
+        def start_cluster(self):
+            self.dask_client = self.run_options["scaleout"]
+
+        def customized_args(self):
+            return {**super().customized_args(), "priority": 5}
+
+        def close(self):
+            pass
+
+    executor = Mine(run_options=LOCAL, outputdir="out").get()
+    assert isinstance(executor, DaskExecutor)
+    assert (executor.client, executor.priority, executor.treereduction) == (2, 5, 7)
+
+
+def test_manual_jobs_are_refused_at_use():
+    assert executors_manual_jobs.INNER_RUN_OPTIONS_FILENAME == "inner_run_options.yaml"
+    assert set(executors_manual_jobs.INNER_RUN_OPTIONS_WHITELIST) == {"skip-bad-files", "tree-reduction"}
+    with pytest.raises(ConfigurationError, match="not in this version"):
+        executors_lxplus.ExecutorFactoryCondorCERN(run_options=LOCAL, outputdir="out")
+    with pytest.raises(ConfigurationError, match="not in this version"):
+        executors_manual_jobs.write_inner_run_options("jobs", {})
+    with pytest.raises(ConfigurationError, match="not in this version"):
+        executors_lxplus.build_job_script()
+
+
+def test_the_given_proxy_is_used_as_it_is(tmp_path):
+    proxy = tmp_path / "x509up"
+    proxy.write_text("proxy")
+    options = {"voms-proxy": str(proxy), "ignore-grid-certificate": False}
+    factory = IterativeExecutorFactory(options)
+    assert factory.x509_path == str(proxy)
+    assert os.environ["X509_USER_PROXY"] == str(proxy)
+    with pytest.raises(ConfigurationError, match="voms-proxy"):
+        IterativeExecutorFactory({**options, "voms-proxy": str(tmp_path / "none")})
+
+
+def test_without_a_valid_proxy_a_grid_run_stops(monkeypatch, tmp_path):
+    monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "none"))
+    with pytest.raises(ConfigurationError, match="voms-proxy-init"):
+        IterativeExecutorFactory({"ignore-grid-certificate": False})
+
+
+DOCUMENTED = '''
+# custom executor defined in my_custom_executor.py by the user
+
+from pocket_coffea.executors.executors_base import ExecutorFactoryABC
+from .executors_base import IterativeExecutorFactory, FuturesExecutorFactory
+
+from coffea import processor as coffea_processor
+
+
+class ExecutorFactoryCustom(ExecutorFactoryABC):
+    def get(self):
+        return coffea_processor.dask_executor(**self.customized_args())
+
+    def setup(self):
+        """This function is called by the base class constructor"""
+        # do all the needed setup
+        self.start_custom_dask_cluster()
+
+    def start_custom_dask_cluster(self):
+        self.dask_cluster = None  # custom configuration
+
+    def customized_args(self):
+        """This function customized the args that coffea uses to instantiate
+        the executor class passed by the get() method"""
+        args = super().customized_args()
+        args["custom-arg"] = "..."
+        return args
+
+    def close(self):
+        # cleanup
+        self.dask_cluster.close()
+
+
+def get_executor_factory(executor_name, **kwargs):
+    if executor_name == "iterative":
+        return IterativeExecutorFactory(**kwargs)
+    elif executor_name == "futures":
+        return FuturesExecutorFactory(**kwargs)
+    elif executor_name == "dask":
+        return ExecutorFactoryCustom(**kwargs)
+'''
+
+
+def test_the_documented_custom_executor_works_as_it_is_written(tmp_path, caplog):
+    module = tmp_path / "my_custom_executor.py"
+    module.write_text(DOCUMENTED)
+    factory = make_factory("dask", LOCAL, "out", str(module))
+    assert isinstance(factory, ExecutorFactoryABC)
+    executor = factory.get()
+    assert isinstance(executor, processor.DaskExecutor)
+    assert executor.client is None
+    assert "'custom-arg' is not known any more" in caplog.text
+    assert isinstance(make_factory("iterative", LOCAL, "out", str(module)), IterativeExecutorFactory)
+
+
+def test_custom_modules_that_cannot_work(tmp_path):
+    with pytest.raises(ConfigurationError, match="there is no file"):
+        load_custom_setup(str(tmp_path / "none.py"))
+    for text, message in (
+        ("x = 1", "does not define get_executor_factory"),
+        ("import not_a_module", "ModuleNotFoundError"),
+        ("def get_executor_factory(name, **kw): return None", "must return an object that derives from"),
+    ):
+        module = tmp_path / "custom.py"
+        module.write_text(textwrap.dedent(text))
+        with pytest.raises(ConfigurationError, match=message):
+            make_factory("dask", LOCAL, "out", str(module))
+
+
+def test_public_names():
+    assert executors_base.ExecutorFactoryABC.handles_submission is False
+    assert executors_manual_jobs.ExecutorFactoryManualABC.handles_submission is True
