@@ -11,11 +11,12 @@ import math
 import numba
 import numpy as np
 
+from pocket_coffea.lib._numba import kernel
 from pocket_coffea.types import Array
 
 __all__ = ["far_from", "fill_builder", "greedy_match", "nearest_match", "ttbar_partons"]
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit = kernel(error_model="numpy")
 #: (offsets, eta, phi) and (offsets, eta, phi, pt)
 _Jagged3 = tuple[Array, Array, Array]
 _Jagged4 = tuple[Array, Array, Array, Array]

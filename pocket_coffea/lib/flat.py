@@ -113,7 +113,11 @@ class Flat:
             return self._select_any(offsets, lazy, chosen, extra, aliases)
         optional = self.missing is not None and bool(len(index)) and bool(index.min() < 0)
         columns = {field: field for field in self._content.fields} | dict(aliases or {})
-        contents = {name: self._chosen(field, chosen, lazy, optional) for name, field in columns.items()}
+        composed: dict[int, Any] = {}
+        contents = {
+            name: self._chosen(field, chosen, lazy, composed, optional=optional)
+            for name, field in columns.items()
+        }
         for name, values in (extra or {}).items():
             contents[name] = ak.contents.NumpyArray(values[chosen])
         record = ak.contents.RecordArray(
@@ -132,15 +136,26 @@ class Flat:
             result = ak.with_field(result, jagged(offsets, values[chosen]), name)
         return result
 
-    def _chosen(self, field: str, chosen: IntArray, lazy: Any, optional: bool) -> Any:
-        """One column of the selection: packed when it was read already, else an index into what there is."""
+    def _chosen(
+        self, field: str, chosen: IntArray, lazy: Any, composed: dict[int, Any], *, optional: bool
+    ) -> Any:
+        """One column of the selection: packed when it was read already, else an index into what there is.
+
+        composed: indexes of indexed columns, shared by the columns that share theirs.
+        """
         content = self._content.contents[self._content.field_to_index(field)]
         read = self._columns.get(field)
         if read is not None and self.missing is None and _is_plain(content):
             leaf = content.content if content.is_indexed else content
             return ak.contents.NumpyArray(read[chosen], parameters=leaf.parameters)
-        node = ak.contents.IndexedOptionArray if optional else ak.contents.IndexedArray
-        return node.simplified(lazy, content)
+        if optional:
+            return ak.contents.IndexedOptionArray.simplified(lazy, content)
+        if not (content.is_indexed and not content.is_option and content.parameter("__array__") is None):
+            return ak.contents.IndexedArray.simplified(lazy, content)
+        inner = content.index.data
+        if id(inner) not in composed:
+            composed[id(inner)] = ak.index.Index64(np.asarray(inner)[lazy.data])
+        return ak.contents.IndexedArray(composed[id(inner)], content.content, parameters=content.parameters)
 
     def without_missing(self) -> Flat:
         """The same collection without the objects that are None."""

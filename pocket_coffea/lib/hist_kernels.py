@@ -9,11 +9,11 @@ the weights are added to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
+
+from pocket_coffea.lib._numba import inlined, kernel
 
 __all__ = [
     "add_rows",
@@ -28,22 +28,7 @@ __all__ = [
 ]
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile ``function`` at its first call, and keep the machine code on disk where a place can
-    be written.
-    """
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        # nothing is writable, as in a read-only image without a home: compile in each process
-        return numba.njit(nogil=True)(function)
-
-
-#: for parts of a loop; as calls of their own they would cost more than what they do
-_inlined = numba.njit(inline="always")
-
-
-@_compiled
+@kernel
 def index_regular(
     values: Any, start: float, delta: float, size: int, overflow: bool, out: Any
 ) -> None:  # pragma: no cover
@@ -58,7 +43,7 @@ def index_regular(
             out[k] = size
 
 
-@_compiled
+@kernel
 def index_variable(values: Any, edges: Any, overflow: bool, hint: Any, out: Any) -> None:  # pragma: no cover
     """Write the bin of each value on an axis with these edges: -1 below, the number of bins above
     and for NaN.
@@ -87,7 +72,7 @@ def index_variable(values: Any, edges: Any, overflow: bool, hint: Any, out: Any)
             out[k] = size
 
 
-@_compiled
+@kernel
 def combine(flat: Any, index: Any, shift: int, extent: int, stride: int) -> None:  # pragma: no cover
     """Add one axis to the flat bins: ``index`` counts from -1, ``shift`` is 1 if there is an
     underflow bin.
@@ -98,7 +83,7 @@ def combine(flat: Any, index: Any, shift: int, extent: int, stride: int) -> None
             flat[k] = flat[k] + i * stride if 0 <= i < extent else -1
 
 
-@_compiled
+@kernel
 def take_at(
     values: Any, offsets: Any, events: Any, pos: int, taken: tuple[Any, Any]
 ) -> None:  # pragma: no cover
@@ -113,7 +98,7 @@ def take_at(
             out[k] = values[i]
 
 
-@_compiled
+@kernel
 def number_patterns(words: Any, ids: Any, first: Any, table: Any) -> int:  # pragma: no cover
     """Number the distinct lines of ``words`` (n, n_words) in order of appearance.
 
@@ -147,7 +132,7 @@ def number_patterns(words: Any, ids: Any, first: Any, table: Any) -> int:  # pra
     return count
 
 
-@_compiled
+@kernel
 def take_rows(stacked: Any, events: Any, out: Any) -> None:  # pragma: no cover
     """Transpose the weights ``stacked`` (n_variations, n_events) of ``events`` into ``out`` (n,
     n_variations).
@@ -160,7 +145,7 @@ def take_rows(stacked: Any, events: Any, out: Any) -> None:  # pragma: no cover
                 out[k, v] = stacked[v, events[k]]
 
 
-@_inlined
+@inlined
 def _add_line(
     sums: tuple[Any, Any], place: tuple[int, int], weights: Any, line: int
 ) -> None:  # pragma: no cover
@@ -179,7 +164,7 @@ def _add_line(
             sumw[b, r, v] += weights[line, v]
 
 
-@_compiled
+@kernel
 def fill_rows(
     flat: Any,
     parent: Any,
@@ -205,7 +190,7 @@ def fill_rows(
             _add_line(sums, (b, r), weights, slot[event, group[r]])
 
 
-@_compiled
+@kernel
 def fill_many_rows(
     flat: Any,
     parent: Any,
@@ -231,7 +216,7 @@ def fill_many_rows(
                 _add_line(sums, (b, r), weights, slot[event, group[r]])
 
 
-@_inlined
+@inlined
 def _add_bin(buffer: Any, r: int, members: Any, variations: Any, out: Any) -> None:  # pragma: no cover
     """Add row ``r`` of one bin to its category bins."""
     for category in members:
@@ -239,7 +224,7 @@ def _add_bin(buffer: Any, r: int, members: Any, variations: Any, out: Any) -> No
             out[variations[v], category] += buffer[r, v]
 
 
-@_compiled
+@kernel
 def add_rows(buffer: Any, start: Any, members: Any, variations: Any, out: Any) -> None:  # pragma: no cover
     """Add ``buffer`` (n_bins, n_rows, n_variations) to ``out`` (n_bins, variation, category).
 
