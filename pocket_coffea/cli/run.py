@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +84,8 @@ def run(ctx: click.Context, /, **arguments: Any) -> None:
     from pocket_coffea.cli.errors import ending
 
     level = arguments["loglevel"].upper()
-    with ending(level == "DEBUG", " Run again with --resume to continue from the completed chunks."):
-        _terminate_like_interrupt()
+    hint = " Run again with --resume to continue from the completed chunks."
+    with ending(level == "DEBUG", hint), _terminate_like_interrupt():
         sys.exit(_run(_request(ctx, arguments), level))
 
 
@@ -128,13 +130,21 @@ def _check_spelling(command: click.Command, extra: dict[str, Any]) -> None:
             raise OptionError(msg)
 
 
-def _terminate_like_interrupt() -> None:
+@contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
     """A polite kill closes everything, as Ctrl-C does."""
 
     def stop(_number: int, _frame: Any) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(request: RunRequest, level: str) -> int:

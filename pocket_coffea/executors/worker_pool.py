@@ -211,13 +211,19 @@ class WorkerPool:
         try:
             while waiting or any(worker.tasks for worker in self._workers):
                 self._feed(payload, items, waiting, horizon())
-                for worker in self._ready():
-                    if worker.gone or not (worker.process.is_alive() or worker.conn.poll()):
-                        self._bury(worker, waiting, deaths, lambda index: describe(items[index]))
-                    else:
-                        yield from self._receive(worker)
+                yield from self._answers(waiting, deaths, lambda index: describe(items[index]))
         finally:
             self._reset()
+
+    def _answers(
+        self, waiting: deque[int], deaths: Counter[int], describe: Callable[[int], str]
+    ) -> Iterator[tuple[int, Any]]:
+        """Wait for the workers, and yield what those say that have something to say."""
+        for worker in self._ready():
+            if worker.gone or not (worker.process.is_alive() or worker.conn.poll()):
+                self._bury(worker, waiting, deaths, describe)
+            else:
+                yield from self._receive(worker)
 
     def _feed(self, payload: bytes, items: Sequence[Any], waiting: deque[int], horizon: int) -> None:
         busy = sum(bool(worker.tasks) for worker in self._workers)

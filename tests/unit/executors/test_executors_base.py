@@ -16,7 +16,13 @@ from pocket_coffea.executors.executors_base import (
     get_executor_factory,
 )
 from pocket_coffea.executors.local import DaskExecutor, FuturesExecutor, IterativeExecutor
-from pocket_coffea.executors.registry import SITES, check_executor, load_custom_setup, make_factory, split_executor
+from pocket_coffea.executors.registry import (
+    SITES,
+    check_executor,
+    load_custom_setup,
+    make_factory,
+    split_executor,
+)
 
 LOCAL = {"ignore-grid-certificate": True, "scaleout": 2, "retries": 4, "tree-reduction": 7}
 
@@ -94,7 +100,9 @@ def test_executor_strings():
     assert check_executor("futures@lxplus") == "futures"
 
 
-@pytest.mark.parametrize("executor", ["dask@lxplus", "condor@lxplus", "condor@rubin", "parsl@DESY", "dask@swan"])
+@pytest.mark.parametrize(
+    "executor", ["dask@lxplus", "condor@lxplus", "condor@rubin", "parsl@DESY", "dask@swan"]
+)
 def test_remote_executors_say_that_they_are_not_here(executor):
     with pytest.raises(ConfigurationError, match=rf"remote executor '{executor}' is not in this version"):
         check_executor(executor)

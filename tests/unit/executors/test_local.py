@@ -115,7 +115,9 @@ def test_stored_chunks_are_not_computed_again(make, tmp_path, kept):
     store = FolderStore(tmp_path)
     for level, index in kept:
         width = fan_in**level
-        part, _ = IterativeExecutor(treereduction=fan_in)(range(index * width, (index + 1) * width), work, None)
+        part, _ = IterativeExecutor(treereduction=fan_in)(
+            range(index * width, (index + 1) * width), work, None
+        )
         store.save_node(level, index, pack(part))
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     seen = []

@@ -94,7 +94,9 @@ def test_the_largest_stored_node_is_used():
 
 def test_merge_adds_every_kind_of_entry():
     def output(scale):
-        h = hist.Hist(hist.axis.StrCategory([f"s{scale}"], growth=True), hist.axis.Regular(2, 0, 1), storage="weight")
+        h = hist.Hist(
+            hist.axis.StrCategory([f"s{scale}"], growth=True), hist.axis.Regular(2, 0, 1), storage="weight"
+        )
         h.fill(f"s{scale}", [0.1, 0.9], weight=[scale, 1.0])
         return {
             "n": scale,

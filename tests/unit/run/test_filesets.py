@@ -60,7 +60,9 @@ def test_a_group_must_not_overwrite_a_dataset():
 
 names = st.sampled_from(["A", "B", "C", "D"])
 filesets = st.dictionaries(
-    st.text("abc_", min_size=1, max_size=5), st.builds(entry, names, st.sampled_from(["2017", "2018"])), min_size=1
+    st.text("abc_", min_size=1, max_size=5),
+    st.builds(entry, names, st.sampled_from(["2017", "2018"])),
+    min_size=1,
 )
 
 

@@ -44,7 +44,9 @@ def test_a_disk_that_is_full_keeps_the_old_output(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=120, check=True
     )
-    assert "output_all.coffea cannot be written: File too large. The older output there is kept." in done.stdout
+    assert (
+        "output_all.coffea cannot be written: File too large. The older output there is kept." in done.stdout
+    )
     assert load(str(tmp_path / "output_all.coffea")) == {"x": "old"}
     assert [file.name for file in tmp_path.iterdir()] == ["output_all.coffea"]
 

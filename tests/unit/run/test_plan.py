@@ -20,7 +20,9 @@ def metas(entries_by_dataset):
     return files, infos
 
 
-sizes = st.dictionaries(st.sampled_from(["A", "B", "C"]), st.lists(st.integers(0, 500), max_size=4), min_size=1)
+sizes = st.dictionaries(
+    st.sampled_from(["A", "B", "C"]), st.lists(st.integers(0, 500), max_size=4), min_size=1
+)
 
 
 @given(sizes, st.integers(1, 200))

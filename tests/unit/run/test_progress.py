@@ -35,12 +35,16 @@ def test_rate_and_time_left():
     clock = Clock()
     state = ProgressState(CHUNKS, clock)
     assert state.eta() is None
-    assert "0/4 chunks, 0/4.0k events, 0 events/s, ETA -; datasets: 0 done, 0 running, 3 waiting" in state.line()
+    assert (
+        "0/4 chunks, 0/4.0k events, 0 events/s, ETA -; datasets: 0 done, 0 running, 3 waiting" in state.line()
+    )
     clock.now = 10.0
     state.chunk_done(CHUNKS[0], {})
     assert state.rate() == 100
     assert state.eta() == 30
-    assert state.line().startswith("1/4 chunks, 1.0k/4.0k events, 100 events/s, ETA 0:00:30; datasets: 0 done, 1 running")
+    assert state.line().startswith(
+        "1/4 chunks, 1.0k/4.0k events, 100 events/s, ETA 0:00:30; datasets: 0 done, 1 running"
+    )
     state.chunk_done(CHUNKS[1], {})
     state.chunk_done(CHUNKS[3], {})
     assert [entry.state for entry in state.datasets.values()] == ["done", "waiting", "done"]
@@ -94,7 +98,9 @@ def test_a_terminal_sees_every_dataset(caplog):
 def test_the_closing_table():
     report = RunReport(wall_seconds=4.0)
     report.add_throughput({"A": {"events": 1000, "chunks": 2, "seconds": 2.0}})
-    report.add_throughput({"A": {"events": 1000, "chunks": 1, "seconds": 2.0}, "B": {"events": 0, "chunks": 1, "seconds": 0.0}})
+    report.add_throughput(
+        {"A": {"events": 1000, "chunks": 1, "seconds": 2.0}, "B": {"events": 0, "chunks": 1, "seconds": 0.0}}
+    )
     out = io.StringIO()
     Console(file=out, width=100).print(throughput_table(report))
     rows = {line.strip().split("  ")[0]: line.split() for line in out.getvalue().splitlines() if line.strip()}

@@ -53,7 +53,10 @@ class ReturnsNothing(MuonPt):
 @pytest.fixture(scope="module")
 def filesets(sample_file):
     def entry(sample, *files):
-        return {"files": [str(info.path) for info in files], "metadata": {"sample": sample, "year": "2018", "isMC": "True"}}
+        return {
+            "files": [str(info.path) for info in files],
+            "metadata": {"sample": sample, "year": "2018", "isMC": "True"},
+        }
 
     return {
         "DY_2018": entry("DY", sample_file(seed=1, n_events=300), sample_file(seed=2, n_events=200)),
@@ -71,7 +74,10 @@ def pool():
 def runner(executor=None, **options):
     options.setdefault("chunksize", 60)
     return PocketRunner(
-        executor=executor or IterativeExecutor(treereduction=3), schema=NanoAODSchema, format="root", **options
+        executor=executor or IterativeExecutor(treereduction=3),
+        schema=NanoAODSchema,
+        format="root",
+        **options,
     )
 
 
@@ -93,7 +99,9 @@ def test_every_executor_gives_the_same_bits(filesets, pool):
     reference, _ = run(filesets)
     again, _ = run(filesets)
     futures, _ = run(filesets, executor=FuturesExecutor(processes=pool, workers=2, treereduction=3))
-    with distributed.Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+    with distributed.Client(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as client:
         dask, _ = run(filesets, executor=DaskExecutor(client=client, treereduction=3))
     assert bits(reference) == bits(again) == bits(futures) == bits(dask)
     assert reference["events"] == futures["events"] == dask["events"] == {"DY_2018": 500, "TT_2018": 250}
@@ -185,7 +193,10 @@ def damaged_in_the_middle(path, tmp_path):
     bad.write_bytes(Path(path).read_bytes())
     with uproot.open(path) as file:
         branch = file["Events"]["Muon_pt"]
-        places = [(branch.member("fBasketSeek")[i], branch.member("fBasketBytes")[i]) for i in range(branch.num_baskets)]
+        places = [
+            (branch.member("fBasketSeek")[i], branch.member("fBasketBytes")[i])
+            for i in range(branch.num_baskets)
+        ]
     with bad.open("r+b") as stream:
         seek, size = places[-1]
         stream.seek(seek + size // 2)
