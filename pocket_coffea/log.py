@@ -9,7 +9,10 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["LEVELS", "setup_logging"]
+__all__ = ["FILE_ONLY", "LEVELS", "setup_logging"]
+
+#: ``log.error(..., extra=FILE_ONLY)``: for what the console shows in another way.
+FILE_ONLY = {"file_only": True}
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -32,6 +35,8 @@ class _Console(logging.Handler):
         self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "file_only", False):
+            return
         # warnings of libraries are in the log file; ours are for the user
         if (
             record.name == "py.warnings"

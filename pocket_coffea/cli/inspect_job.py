@@ -29,14 +29,17 @@ def inspect_job(pickle_file: Path, files: bool, metadata: bool, no_workflow_opti
             click.echo(line)
         _table(config)
         for dataset, fileset in config.filesets.items():
-            if files or metadata:
-                click.echo(f"\n{dataset}")
-            if metadata:
-                for key, value in fileset["metadata"].items():
-                    click.echo(f"  {key}: {value}")
-            if files:
-                for file in fileset["files"]:
-                    click.echo(f"  {file}")
+            for line in _details(dataset, fileset, files=files, metadata=metadata):
+                click.echo(line)
+
+
+def _details(dataset: str, fileset: dict[str, Any], *, files: bool, metadata: bool) -> Iterator[str]:
+    if files or metadata:
+        yield f"\n{dataset}"
+    if metadata:
+        yield from (f"  {key}: {value}" for key, value in fileset["metadata"].items())
+    if files:
+        yield from (f"  {file}" for file in fileset["files"])
 
 
 def _load(path: Path) -> Any:

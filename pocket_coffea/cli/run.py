@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pocket_coffea.log import LEVELS
+from pocket_coffea.log import FILE_ONLY, LEVELS
 
 if TYPE_CHECKING:
     from pocket_coffea.run.session import RunRequest
     from pocket_coffea.run.summary import RunReport
 
 __all__ = ["run"]
+
+log = logging.getLogger(__name__)
 
 #: Options of the command that are run options.
 _FLAGS = ("limit_files", "limit_chunks", "scaleout", "chunksize", "queue", "skip_bad_files")
@@ -96,7 +99,8 @@ def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
 
     flags = {name: arguments[name] for name in _FLAGS if arguments[name] not in (None, False)}
     extra = parse_cli_extra(ctx.args)
-    _check_spelling(ctx.command, extra)
+    if arguments["executor_custom_setup"] is None:  # else it may have options of its own
+        _check_spelling(ctx.command, extra)
     return RunRequest(
         cfg=arguments["cfg"],
         outputdir=arguments["outputdir"],
@@ -163,6 +167,9 @@ def _run(request: RunRequest, level: str) -> int:
     undo = _logging(setup_logging, level, console_writer(console), folder.path / "logfile.log")
     try:
         report = run_analysis(request, make_progress(console))
+    except BaseException as exc:
+        log.error("the run ended with %s: %s", type(exc).__name__, exc, extra=FILE_ONLY)  # noqa: TRY400
+        raise
     finally:
         undo()
     _show(report)
@@ -204,4 +211,4 @@ def _show(report: RunReport) -> None:
             "--resubmit-failed:"
         )
         for name, reason in report.failed.items():
-            click.echo(f"  {name}: {reason}")
+            click.echo(f"  {name}: {reason.splitlines()[0] if reason else 'no message'}")

@@ -93,8 +93,8 @@ def process_chunk(
 
 
 def _let_go(processor: Any) -> None:
-    """Break the circles that a processor of one chunk is part of (itself and its configuration, events and what
-    was remembered of them): else its columns stay in memory until the garbage collector finds them.
+    """Break the circles that a processor of one chunk is part of (itself and its configuration, events and
+    what was remembered of them): else its columns stay in memory until the garbage collector finds them.
     """
     events = getattr(processor, "events", None)
     if events is not None:

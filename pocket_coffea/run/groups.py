@@ -14,6 +14,7 @@ from typing import Any
 from coffea.nanoevents import NanoAODSchema
 
 from pocket_coffea.config.digests import configuration_digests
+from pocket_coffea.log import FILE_ONLY
 from pocket_coffea.run.filesets import Filesets
 from pocket_coffea.run.ledger import skipped_files
 from pocket_coffea.run.options import RunOptions, per_sample
@@ -68,7 +69,9 @@ class GroupRunner:
             except Exception as exc:
                 self.progress.stop()
                 path = self.folder.write_error(name, exc)
-                log.exception("%s failed: %s", name, exc)  # noqa: TRY401  (the console shows no traceback)
+                # the error that ends a run is shown by whoever called
+                quiet = None if separate else FILE_ONLY
+                log.exception("%s failed: %s", name, exc, extra=quiet)  # noqa: TRY401  (the console has no traceback)
                 log.info("The traceback is in %s", path)
                 if not separate:
                     raise

@@ -11,7 +11,7 @@ from typing import Any
 
 from pocket_coffea.errors import NothingToDo, OptionError
 from pocket_coffea.run.filesets import Filesets, filter_filesets, group_filesets, needs_grid
-from pocket_coffea.run.options import RunOptions, merge_run_options
+from pocket_coffea.run.options import Kind, Option, RunOptions, merge_run_options
 from pocket_coffea.run.outputs import OutputFolder
 from pocket_coffea.run.progress import LineProgress, Progress
 from pocket_coffea.run.skims import SkimDefinition
@@ -102,7 +102,26 @@ def _options(request: RunRequest) -> RunOptions:
         test=request.test,
         flags=request.flags,
         extra=request.extra,
+        options=_own_options(request.executor_custom_setup),
     )
+
+
+def _own_options(custom_setup: str | None) -> list[Option]:
+    """Return the run options that a user's executor module adds: ``RUN_OPTIONS = {name: default}``."""
+    if custom_setup is None:
+        return []
+    from pocket_coffea.executors.registry import load_custom_setup
+
+    added = getattr(load_custom_setup(custom_setup), "RUN_OPTIONS", {})
+    return [
+        Option(name.replace("_", "-"), _kind_of(default), f"An option of {custom_setup}.", default=default)
+        for name, default in added.items()
+    ]
+
+
+def _kind_of(default: Any) -> Kind:
+    kinds = {bool: Kind.BOOLEAN, int: Kind.INTEGER, list: Kind.NAMES, tuple: Kind.NAMES, dict: Kind.MAPPING}
+    return kinds.get(type(default), Kind.TEXT)
 
 
 def _check_executor(request: RunRequest) -> None:

@@ -335,7 +335,7 @@ def test_a_weight_that_is_not_finite(run, analysis):
         analysis / "analysis_config.py",
         "weights_classes=common_weights,",
         "weights_classes=[*common_weights, WeightLambda.wrap_func("
-        'name="broken", function=lambda params, metadata, events, size, shape_variation: np.full(size, np.nan))],',
+        'name="broken", function=lambda params, metadata, events, size, variation: np.full(size, np.nan))],',
     )
     edit(
         analysis / "analysis_config.py",
@@ -364,6 +364,35 @@ def test_debugging_shows_the_traceback(analysis):
     )
     assert result.exit_code == 3
     assert "Traceback" in result.output
+    assert "the run ended with" in (analysis / "output" / "logfile.log").read_text()
+
+
+CUSTOM = """
+from .executors_base import IterativeExecutorFactory
+
+RUN_OPTIONS = {"my-partition": "short", "my-cores": 1}
+
+
+class Mine(IterativeExecutorFactory):
+    def get(self):
+        assert (self.run_options["my-partition"], self.run_options["my-cores"]) == ("long", 4)
+        return super().get()
+
+
+def get_executor_factory(executor_name, **kwargs):
+    return Mine(**kwargs)
+"""
+
+
+def test_an_executor_of_the_user_with_its_own_options(run, analysis):
+    module = analysis / "my_executor.py"
+    module.write_text(CUSTOM)
+    (analysis / "options.yaml").write_text("my-partition: long\n")
+    options = ["-e", "mine", "--executor-custom-setup", str(module), "-ro", str(analysis / "options.yaml")]
+    output = run(*options, "--my-cores=4")
+    assert output["provenance"]["run_options"]["my-cores"]["value"] == 4
+    run(*options, "--my-core=4", code=1)
+    assert "my-core" in run.text
 
 
 # -- interrupted runs
