@@ -48,9 +48,9 @@ def draw(output_file, picture, variable="mll", category="inclusive"):
     mplhep.histplot(data, histtype="errorbar", color="black", label="Data", ax=upper)
     upper.set_yscale("log")
     upper.set_ylim(0.5, 30 * max(data.values().max(), expected.max()))
-    upper.set_ylabel("Events")
+    upper.set(xlabel="", ylabel="Events")
     upper.legend(ncols=2)
-    mplhep.cms.label("Generated", data=True, year="2018", ax=upper)
+    mplhep.cms.label("generated events", data=True, rlabel="2018 (13 TeV)", ax=upper)
 
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio, ratio_error = data.values() / expected, np.sqrt(data.values()) / expected
