@@ -42,7 +42,10 @@ class Steady(Varies):
 
 
 class OwnJets(Varies):
-    name = "jet_calibration_legacy"
+    """Stands for the calibrator of that name; not registered, as the package has one."""
+
+
+OwnJets.name = "jet_calibration_legacy"
 
 
 def weights(inclusive=(), bycategory=None, bysample=None):
