@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
 from pocket_coffea.executors.local import NO_DASK, DaskExecutor, FuturesExecutor, IterativeExecutor
-from pocket_coffea.executors.worker_pool import WorkerPool
+from pocket_coffea.executors.worker_pool import ALLOCATOR, WorkerPool
 
 __all__ = [
     "DaskExecutorFactory",
@@ -80,7 +80,8 @@ class ExecutorFactoryABC(ABC):
 
     def environment(self) -> dict[str, str]:
         """Variables for the processes that read events."""
-        env = {"XRD_RUNFORKHANDLER": "1", "MALLOC_TRIM_THRESHOLD_": "0"}
+        env = {"XRD_RUNFORKHANDLER": "1"}
+        env.update({name: os.environ.get(name, value) for name, value in ALLOCATOR.items()})
         if self.x509_path is not None:
             env["X509_USER_PROXY"] = self.x509_path
         return env
@@ -170,6 +171,7 @@ class DaskExecutorFactory(ExecutorFactoryABC):
         "distributed.worker.profile.cycle": "2d",
         "distributed.worker.profile.low-level": False,
         "distributed.diagnostics.nvml": False,
+        **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ALLOCATOR.items()},
     }
     dask_cluster: Any = None
     dask_client: Any = None

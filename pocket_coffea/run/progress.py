@@ -93,6 +93,15 @@ class ProgressState:
             "waiting"
         )
 
+    def short(self) -> str:
+        """Return events, rate, time left and datasets done, for a bar that shows the rest."""
+        eta = self.eta()
+        states = [dataset.state for dataset in self.datasets.values()]
+        return (
+            f"{_si(self.done_events)}/{_si(self.total_events)}, {_si(self.rate())} events/s, "
+            f"ETA {'-' if eta is None else _clock_time(eta)}, datasets {states.count('done')}/{len(states)}"
+        )
+
 
 def _si(number: float) -> str:
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -164,7 +173,7 @@ class RichProgress:
         self._state = ProgressState(chunks)
         self._display = Display(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=12),
             TaskProgressColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             console=self._console,
@@ -186,7 +195,7 @@ class RichProgress:
         self._display.update(
             self._total,
             completed=self._state.done_events,
-            note=self._state.line().partition("chunks, ")[2],
+            note=self._state.short(),
         )
         dataset = self._state.datasets[chunk.dataset]
         few = len(self._state.datasets) <= MAX_SHOWN

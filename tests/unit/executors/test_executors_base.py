@@ -23,17 +23,18 @@ from pocket_coffea.executors.registry import (
     make_factory,
     split_executor,
 )
+from pocket_coffea.executors.worker_pool import ALLOCATOR
 
 LOCAL = {"ignore-grid-certificate": True, "scaleout": 2, "retries": 4, "tree-reduction": 7}
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch):
-    for name in ("X509_USER_PROXY", "XRD_RUNFORKHANDLER", "MALLOC_TRIM_THRESHOLD_"):
+    for name in ("X509_USER_PROXY", "XRD_RUNFORKHANDLER", *ALLOCATOR):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "environ", os.environ)
     yield
-    for name in ("X509_USER_PROXY", "XRD_RUNFORKHANDLER", "MALLOC_TRIM_THRESHOLD_"):
+    for name in ("X509_USER_PROXY", "XRD_RUNFORKHANDLER", *ALLOCATOR):
         os.environ.pop(name, None)
 
 
@@ -50,6 +51,7 @@ def test_iterative(tmp_path):
     assert (executor.retries, executor.treereduction) == (4, 7)
     assert factory.x509_path is None
     assert os.environ["XRD_RUNFORKHANDLER"] == "1"
+    assert int(os.environ["MALLOC_TRIM_THRESHOLD_"]) > 0
     assert "X509_USER_PROXY" not in os.environ
 
 
@@ -77,9 +79,16 @@ def test_dask_on_this_machine():
         assert len(factory.dask_client.scheduler_info()["workers"]) == 2
         assert factory.dask_cluster.scheduler_address.startswith("tcp://127.0.0.1:")
         assert executor(range(4), total, None) == ({"n": 6}, 0)
+        trims = factory.dask_client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()
+        assert set(trims) == {ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]}
     finally:
         factory.close()
     assert factory.dask_client is None
+
+
+def test_the_allocator_of_the_user_is_left_alone(monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
+    assert IterativeExecutorFactory(LOCAL).environment()["MALLOC_TRIM_THRESHOLD_"] == "7"
 
 
 def test_a_name_that_does_not_exist():
