@@ -11,6 +11,7 @@ import numpy as np
 
 from pocket_coffea.errors import FillError, MissingBranch, did_you_mean
 from pocket_coffea.lib.hist_axes import Axis
+from pocket_coffea.lib.lookup import dropped
 from pocket_coffea.types import Array, BoolArray, IntArray
 
 __all__ = ["Column", "EventColumns", "MissingInput", "flatten_column"]
@@ -178,7 +179,7 @@ class EventColumns:
     @staticmethod
     def _require(name: str, fields: list[str], problem: str) -> None:
         if name not in fields:
-            msg = f"{problem} {did_you_mean(name, fields)}"
+            msg = f"{problem} {did_you_mean(name, fields)}{dropped(name)}"
             raise MissingInput(msg)
 
     def shared(self, column: Column) -> Column:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pocket_coffea.errors import MissingBranch, UnknownName
-from pocket_coffea.lib.correction_cache import get_correction
+from pocket_coffea.errors import DataFileNotFound, MissingBranch, UnknownName
+from pocket_coffea.lib.correction_cache import get_correction, load_correction_set
 from pocket_coffea.lib.flat import Flat, jagged
 from pocket_coffea.lib.lookup import lookup
 from pocket_coffea.lib.memo import memoised
@@ -77,6 +77,11 @@ def _algorithm(jet_type: str, params: Params, year: str) -> str:
 def _evaluated(flat: Flat, jet_type: str, params: Params, year: str) -> IntArray:
     path = str(lookup(params, "jet_scale_factors", "jet_id", year))
     algorithm = _algorithm(jet_type, params, year)
+    try:
+        load_correction_set(path)
+    except DataFileNotFound as exc:
+        msg = f"{jet_type} has no jetId in this NanoAOD version; it is computed from a correction set: {exc}"
+        raise DataFileNotFound(msg) from None
     passes = [_evaluate(flat, path, f"{algorithm}_{name}") for name in ("Tight", "TightLeptonVeto")]
     return np.where(passes[0], TIGHT, 0) + np.where(passes[1], LEPTON_VETO, 0)
 

@@ -8,10 +8,17 @@ from typing import Any
 from pocket_coffea.errors import MissingBranch, UnknownName, did_you_mean, nearest
 from pocket_coffea.types import Array, Params
 
-__all__ = ["MissingField", "UnknownKey", "field_of", "lookup", "missing_field"]
+__all__ = ["MissingField", "UnknownKey", "dropped", "field_of", "lookup", "missing_field", "similar_fields"]
 
 #: How awkward says that a field is not there, by attribute and by item.
 _NO_FIELD = re.compile(r"no field (?:named )?'([^']+)'")
+#: Fields that newer NanoAOD versions do not have, and what to use there.
+_DROPPED = {
+    "MET": "NanoAOD 15 has PuppiMET and PFMET instead of MET.",
+    "RawMET": "NanoAOD 15 has RawPuppiMET and RawPFMET instead of RawMET.",
+    "jetId": "NanoAOD 15 has no jetId: jet_selection and compute_jetId of pocket_coffea.lib.objects compute it.",
+    "puId": "Only jets of Run 2 up to NanoAOD 9 have a pile-up ID; PUPPI jets need none.",
+}
 
 
 class UnknownKey(UnknownName, KeyError):
@@ -52,9 +59,33 @@ def field_of(array: Array, name: str, user: str, owner: str = "events") -> Array
     """
     fields = array.fields
     if name not in fields:
-        msg = f"{user} needs {owner}.{name}, which is not there. {did_you_mean(name, fields)}"
+        msg = f"{user} needs {owner}.{name}, which is not there. {did_you_mean(name, fields)}{dropped(name)}"
         raise MissingField(msg)
     return array[name]
+
+
+def dropped(name: str) -> str:
+    """Return what to use instead of a field that newer NanoAOD versions dropped, with a space before it.
+
+    >>> dropped("puId")
+    ' Only jets of Run 2 up to NanoAOD 9 have a pile-up ID; PUPPI jets need none.'
+    >>> dropped("Jet")
+    ''
+    """
+    return f" {_DROPPED[name]}" if name in _DROPPED else ""
+
+
+def similar_fields(name: str, events: Array) -> str:
+    """Say what looks like ``name``: collections and branches first, then fields of every collection."""
+    fields = list(events.fields)
+    inner = {f"{coll}.{field}" for coll in fields for field in events[coll].fields}
+    same = sorted(full for full in inner if full.partition(".")[2].lower() == name.lower())
+    close = [*same[:3], *nearest(name, fields), *nearest(f"x.{name}", inner)]
+    close = list(dict.fromkeys(close))[:5]
+    if close:
+        return f"Did you mean {' or '.join(repr(item) for item in close)}?{dropped(name)}"
+    shown = ", ".join(sorted(fields)[:20]) + (", ..." if len(fields) > 20 else "")
+    return f"The events have: {shown}.{dropped(name)}"
 
 
 def missing_field(exc: Exception, events: Array, user: str) -> MissingField | None:
@@ -62,12 +93,10 @@ def missing_field(exc: Exception, events: Array, user: str) -> MissingField | No
 
     ``user``: who read it. For code of users, which reads ``events.Jet.ptt`` directly.
     """
-    found = _NO_FIELD.match(str(exc)) if isinstance(exc, AttributeError | LookupError) else None
+    found = _NO_FIELD.search(str(exc)) if isinstance(exc, AttributeError | LookupError) else None
     if found is None or isinstance(exc, MissingField):
         return None
     name = found.group(1)
-    fields = list(events.fields)
-    inner = [field for collection in fields for field in events[collection].fields]
-    near = nearest(name, dict.fromkeys([*fields, *inner]))
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return MissingField(f"{user} reads the field {name!r}, which is not there.{hint}")
+    return MissingField(
+        f"{user} reads the field {name!r}, which is not there. {similar_fields(name, events)}"
+    )

@@ -13,13 +13,13 @@ import numpy as np
 from pocket_coffea.errors import (
     InvalidType,
     InvalidValue,
-    MissingBranch,
     PocketCoffeaError,
     ProcessingError,
     UnknownName,
     WeightError,
     did_you_mean,
 )
+from pocket_coffea.lib.lookup import missing_field
 from pocket_coffea.lib.weights.arrays import (
     Origin,
     as_float_array,
@@ -207,11 +207,10 @@ class WeightsManager:
             data: Any = wrapper.compute(events, self._size or 0, self._shape_variation)
         except PocketCoffeaError:
             raise
-        except (AttributeError, LookupError) as exc:
-            self._translate_missing(wrapper, exc)
-            exc.add_note(f"while computing {self._origin(wrapper.name)}")
-            raise
         except Exception as exc:
+            missing = missing_field(exc, events, str(self._origin(wrapper.name)))
+            if missing is not None:
+                raise missing from exc
             exc.add_note(f"while computing {self._origin(wrapper.name)}")
             raise
         if not isinstance(data, WeightData | WeightDataMultiVariation):
@@ -221,18 +220,6 @@ class WeightsManager:
             )
             raise InvalidType(msg)
         return data
-
-    def _translate_missing(self, wrapper: WeightWrapper, exc: Exception) -> None:
-        """Raise MissingBranch when ``exc`` is how awkward says that a field is not there."""
-        text = str(exc)
-        if "no field named" not in text and type(exc).__name__ != "FieldNotFoundError":
-            return
-        reason = text.strip().splitlines()[0]
-        msg = (
-            f"{self._origin(wrapper.name)} reads a branch that the events do not have: {reason}. Remove "
-            "the weight from this sample, or give it files that have the branch."
-        )
-        raise MissingBranch(msg) from exc
 
     def _enter(
         self, name: str, data: WeightData | WeightDataMultiVariation, declared: tuple[str, ...]

@@ -89,7 +89,7 @@ def test_errors_in_functions_get_a_note(events):
     [
         (lambda ev: ak.num(ev.Jets), "Jets", "Jet"),
         (lambda ev: ak.num(ev["Jett"]), "Jett", "Jet"),
-        (lambda ev: ak.any(ev.Jet.pT > 3, axis=1), "pT", "pt"),
+        (lambda ev: ak.any(ev.Jet.pT > 3, axis=1), "pT", "Jet.pt"),
     ],
 )
 def test_missing_branches_in_functions_are_told(events, read, field, near):

@@ -103,7 +103,7 @@ def test_nano15_errors(with_payload):
     with pytest.raises(KeyError, match="jet_id"):
         identify([[{"pt": 1}]], year="2024")
     with_payload.jet_scale_factors.jet_id["2024"] = "/nowhere/jetid.json.gz"
-    with pytest.raises(DataFileNotFound, match=r"jetid\.json\.gz"):
+    with pytest.raises(DataFileNotFound, match=r"Jet has no jetId in this NanoAOD.*jetid\.json\.gz"):
         identify([[{"pt": 1}]], year="2024", parameters=with_payload)
     with pytest.raises(ValueError, match="CleanJet"):
         identify([[{"pt": 1}]], year="2024", parameters=with_payload, jet_type="CleanJet")

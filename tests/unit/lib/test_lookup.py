@@ -45,7 +45,19 @@ def test_missing_field_knows_other_errors():
     assert missing_field(KeyError("x"), events, "f") is None
     assert missing_field(MissingField("no field named 'x'"), events, "f") is None
     told = missing_field(AttributeError("no field named 'zzzz'"), events, "f")
-    assert str(told) == "f reads the field 'zzzz', which is not there."
+    assert str(told) == "f reads the field 'zzzz', which is not there. The events have: Jet."
+    told = missing_field(AttributeError("no field named 'Pt'"), events, "f")
+    assert str(told) == "f reads the field 'Pt', which is not there. Did you mean 'Jet.pt'?"
+
+
+@pytest.mark.parametrize(("name", "instead"), [("MET", "PuppiMET"), ("jetId", "jet_selection")])
+def test_fields_that_new_nanoaod_dropped_have_a_successor(name, instead):
+    events = ak.Array({"Jet": [[{"pt": 1.0}]]})
+    told = missing_field(AttributeError(f"no field named {name!r}"), events, "f")
+    assert f"NanoAOD 15 has {'no jetId' if name == 'jetId' else ''}" in str(told)
+    assert instead in str(told)
+    with pytest.raises(MissingField, match=f"NanoAOD 15 .*{instead}"):
+        field_of(events, name, "the cut")
 
 
 def test_errors_survive_pickling():

@@ -484,7 +484,7 @@ def test_errors_in_a_weight_say_which_weight():
 def test_a_missing_branch_names_the_weight(access):
     events = ak.Array({"Jet": ak.Array([{"pt": 1.0}] * 3)})
     reading = WeightLambda.wrap_func("tm_reading", lambda p, m, events, size, s: access(events))
-    with pytest.raises(MissingBranch, match=r"'tm_reading'.*reads a branch.*Nothing"):
+    with pytest.raises(MissingBranch, match=r"'tm_reading'.*reads the field 'Nothing', which is not there"):
         manager(reading, events=events)
 
 
