@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,19 @@ def _write_tree(file: Any, name: str, content: dict[str, Any]) -> None:
     tree.extend({key: np.ascontiguousarray(value) for key, value in content.items()})
 
 
+def _write(path: Path, info: SampleInfo, blocks: Iterator[dict[str, Any]]) -> None:
+    """Write the blocks as clusters of ``Events``, then the trees that sum up."""
+    import uproot
+
+    with uproot.recreate(path, compression=uproot.ZSTD(5)) as file:
+        first = next(blocks)
+        types = {name: _tree_type(array) for name, array in first.items()}
+        tree = file.mktree("Events", types, title="Events", initial_basket_capacity=64)
+        for arrays in chain([first], blocks):
+            tree.extend(arrays)
+        _bookkeeping(file, info)
+
+
 def _check(flavour: str, kind: str, n_events: int) -> None:
     if flavour not in FLAVOURS:
         msg = f"make_sample: unknown flavour {flavour!r}. {did_you_mean(flavour, FLAVOURS)}"
@@ -182,8 +196,6 @@ def make_sample(
     cluster_size: events per cluster (default: four clusters). The file appears whole or not at all.
     Raises InvalidValue for an unknown flavour or kind.
     """
-    import uproot
-
     _check(flavour, kind, n_events)
     is_mc = KINDS[kind] is None
     target = Path(path)
@@ -204,14 +216,7 @@ def make_sample(
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with uproot.recreate(partial, compression=uproot.ZSTD(5)) as file:
-            tree = None
-            for arrays in _blocks(info, size, n_branches, seeds):
-                if tree is None:
-                    types = {name: _tree_type(array) for name, array in arrays.items()}
-                    tree = file.mktree("Events", types, title="Events", initial_basket_capacity=64)
-                tree.extend(arrays)
-            _bookkeeping(file, info)
+        _write(partial, info, _blocks(info, size, n_branches, seeds))
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

@@ -118,7 +118,7 @@ def test_data_are_triggered_and_certified_in_part(sample_file, tmp_path):
 
 def test_the_seed_decides(tmp_path):
     def content(name: str, seed: int) -> list:
-        make_sample(tmp_path / name, n_events=50, n_branches=200, seed=seed)
+        make_sample(tmp_path / name, n_events=50, n_branches=320, seed=seed)
         tree = uproot.open(tmp_path / name)["Events"]
         return [tree["Muon_pt"].array().to_list(), tree["Jet_eta"].array().to_list()]
 
