@@ -35,7 +35,7 @@ class HistManager:
     ``hist_config`` {name: HistConf}; ``subsamples`` the full subsample names ([sample] if it has
     none); ``categories_config`` the categories (an iterable of names); ``variations_config`` the
     variations of the sample, None for data. ``custom_axes`` come before the axes of every
-    histogram.
+    histogram; those about the processing, which no event fills, get the ones with coll="metadata".
 
     ``histograms[subsample][name]`` is a copy of the HistConf whose ``hist_obj`` is the histogram;
     all have the axes ``cat``, ``variation`` (simulation only), the custom axes, the axes of the
@@ -96,7 +96,7 @@ class HistManager:
         histogram and axis.
         """
         self._names.add(name)
-        built = tuple(conf.build_axes(name, self.custom_axes))
+        built = tuple(conf.build_axes(name, self._custom_axes(conf)))
         self._built[name] = built
         categories = _kept_categories(name, conf, self.available_categories)
         for subsample in self.subsamples:
@@ -112,6 +112,9 @@ class HistManager:
             own.hist_obj = hist.Hist(*labels, *built, storage=get_storage(conf.storage), name="Counts")
             self.histograms[subsample][name] = own
             self._made[subsample, name] = own.hist_obj
+
+    def _custom_axes(self, conf: HistConf) -> list[Axis]:
+        return [axis for axis in self.custom_axes if not conf.metadata_hist or axis.coll == "metadata"]
 
     def _label_axis(self, name: str, labels: Sequence[str]) -> Any:
         """Return an axis of fixed labels; many histograms share one."""
@@ -191,7 +194,7 @@ class HistManager:
             name,
             subsample,
             conf,
-            axes=(*self.custom_axes, *conf.axes),
+            axes=(*self._custom_axes(conf), *conf.axes),
             binnings=self._binnings(name, conf, subsample),
             labels=tuple(self._labels(conf, shape_variation)),
             categories=categories,
@@ -207,7 +210,7 @@ class HistManager:
         if conf.hist_obj is not self._made.get((subsample, name)):
             return None
         if name not in self._known_binnings:
-            axes = (*self.custom_axes, *conf.axes)
+            axes = (*self._custom_axes(conf), *conf.axes)
             self._known_binnings[name] = make_binnings(conf.hist_obj, axes, self._built[name])
         return self._known_binnings[name]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pocket_coffea.lib.hist_binning import to_axis_values
+from pocket_coffea.lib.hist_columns import EventColumns
 from pocket_coffea.lib.hist_manager import HistManager
 from pocket_coffea.workflows.steps.subsamples import full_names
 
@@ -67,14 +69,26 @@ def fill_processing_metadata(processor: Any) -> None:
     seconds = max(processor.stop_time - processor.start_time, 1e-9)
     values = {f"events_per_chunk_{stage}": float(count) for stage, count in counts.items()}
     values |= {f"throughput_per_chunk_{stage}": count / seconds for stage, count in counts.items()}
+    common = _custom_values(processor)
     for name in full_names(processor):
         for hist_name, histogram in processor.hists_manager.get_metadata_histograms(name).items():
             if hist_name in values:
-                _fill_one(histogram, values[hist_name])
+                _fill_one(histogram, values[hist_name], common)
 
 
-def _fill_one(histogram: Any, value: float) -> None:
+def _custom_values(processor: Any) -> dict[str, Any]:
+    """Return the values of this chunk on the custom axes that histograms about the processing have."""
+    columns = EventColumns(processor.events)
+    found = {}
+    for axis in processor.hists_manager.custom_axes:
+        if axis.coll == "metadata":
+            where = f"Custom axis {axis.name!r}"
+            found[axis.name] = to_axis_values(axis, columns.get(axis, where), where).item()
+    return found
+
+
+def _fill_one(histogram: Any, value: float, common: dict[str, Any]) -> None:
     fixed = {"variation": "nominal"} if "variation" in histogram.axes.name else {}
-    dense = [axis.name for axis in histogram.axes if axis.name not in ("cat", "variation")]
+    dense = [axis.name for axis in histogram.axes if axis.name not in ("cat", "variation", *common)]
     for category in histogram.axes["cat"]:
-        histogram.fill(cat=category, **fixed, **dict.fromkeys(dense, value))
+        histogram.fill(cat=category, **fixed, **common, **dict.fromkeys(dense, value))

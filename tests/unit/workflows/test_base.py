@@ -13,6 +13,7 @@ from coffea.nanoevents import NanoEventsFactory
 from pocket_coffea.errors import InvalidType, InvalidValue, MissingBranch, ProcessingError
 from pocket_coffea.lib.calibrators.calibrator import Calibrator
 from pocket_coffea.lib.hist_manager import Axis, HistConf
+from pocket_coffea.parameters.histograms import processing_metadata_hists
 from pocket_coffea.workflows.base import BaseProcessorABC
 
 HOOKS_BEFORE = ["load_metadata_extra", "process_extra_before_skim", "process_extra_after_skim"]
@@ -346,3 +347,24 @@ def test_selection_of_all_events_is_not_a_copy(make_config, analysis):
     config = make_config(Layouts)
     config.processor_instance.process(first_chunk(analysis, config))
     assert layouts[0] is layouts[1]
+
+
+class OneAxisForAll(Accumulating):
+    """Custom axes of both kinds: one value per event, one per dataset."""
+
+    def define_custom_axes_extra(self):
+        super().define_custom_axes_extra()
+        self.custom_axes.append(
+            Axis(coll="custom", field="twice", bins=4, start=0, stop=400, name="twice", label="t")
+        )
+
+
+def test_histograms_about_the_processing_get_the_custom_axes_that_hold_for_a_chunk(make_config, analysis):
+    config = make_config(
+        OneAxisForAll, variables={"met": analysis.met_hist(), **processing_metadata_hists(["all"], 400)}
+    )
+    output = analysis.run(config)
+    presel = output["processing_metadata"]["events_per_chunk_presel"]["DY"]["DY_2018"]
+    assert list(presel.axes.name) == ["cat", "variation", "year", "nevents"]
+    assert presel[{"cat": "all", "year": "2018"}].sum() == 3  # chunks
+    assert list(output["variables"]["met"]["DY"]["DY_2018"].axes.name)[2:4] == ["year", "twice"]
