@@ -16,7 +16,7 @@ _NO_FIELD = re.compile(r"no field (?:named )?'([^']+)'")
 _DROPPED = {
     "MET": "NanoAOD 15 has PuppiMET and PFMET instead of MET.",
     "RawMET": "NanoAOD 15 has RawPuppiMET and RawPFMET instead of RawMET.",
-    "jetId": "NanoAOD 15 has no jetId: jet_selection and compute_jetId of pocket_coffea.lib.objects compute it.",
+    "jetId": "NanoAOD 15 has no jetId: lib.objects.jet_selection and compute_jetId compute it.",
     "puId": "Only jets of Run 2 up to NanoAOD 9 have a pile-up ID; PUPPI jets need none.",
 }
 

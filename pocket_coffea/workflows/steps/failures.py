@@ -26,7 +26,7 @@ def describe_chunk(metadata: Mapping[str, Any]) -> str:
 def guarded(processor: Any, step: str, variation: str | None = None) -> Iterator[None]:
     """Run a step; name the step, dataset, file and entry range in whatever it raises.
 
-    Errors of the package keep their class. A missing field becomes a :class:`MissingBranch`, a reading problem
+    Errors of the package keep their class. A missing field becomes :class:`MissingField`, a reading problem
     :class:`InputFileError`, and anything else :class:`ProcessingError`, each with the original as its cause.
     """
     try:
