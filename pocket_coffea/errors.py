@@ -19,6 +19,7 @@ A message names the offending value, where it came from, what is allowed and the
     |   +-- CutError                       a cut returned something that is not a mask
     |   +-- WeightError     (ValueError)   a weight is not finite or has the wrong length
     |   +-- FillError       (ValueError)   a histogram cannot be filled as configured
+    +-- CommandFailed                      another program could not be run, or failed
     +-- InputFileError      (OSError)      an input file is missing, unreadable or truncated
     +-- OutputError         (OSError)      an output cannot be written
 
@@ -31,6 +32,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "CommandFailed",
     "ConfigurationError",
     "CutError",
     "DataFileNotFound",
@@ -122,6 +124,10 @@ class WeightError(ProcessingError, ValueError):
 
 class FillError(ProcessingError, ValueError):
     """A histogram cannot be filled as it is configured."""
+
+
+class CommandFailed(PocketCoffeaError):
+    """Another program (git, xrdcp, voms-proxy-info) could not be started, did not end in time, or failed."""
 
 
 class InputFileError(PocketCoffeaError, OSError):

@@ -114,6 +114,7 @@ class GroupRunner:
             plan=digest,
             start=start,
             configuration_file=str(self.request.cfg),
+            calibrations_not_applied=self.config.calibrations_not_applied,
         )
         path = self.folder.save(output, name)
         self._account(name, digest, path, runner)

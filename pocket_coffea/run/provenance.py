@@ -6,8 +6,7 @@ import hashlib
 import json
 import platform
 import socket
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pocket_coffea
+from pocket_coffea.errors import CommandFailed
+from pocket_coffea.utils.process import run_command
 
 __all__ = [
     "IMAGE_MANIFEST",
@@ -73,12 +74,9 @@ def code_identity() -> dict[str, Any]:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
+        return run_command(["git", "-C", str(folder), *arguments], timeout=20).stdout.strip()
+    except CommandFailed:
         return None
-    return done.stdout.strip()
 
 
 def image_identity(manifest: Path = IMAGE_MANIFEST) -> dict[str, Any] | None:
@@ -110,6 +108,7 @@ def make_provenance(
     plan: str,
     start: datetime,
     configuration_file: str = "",
+    calibrations_not_applied: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the provenance entry of an output. ``start`` and the end, which is now, are times in UTC."""
     shown = {
@@ -122,6 +121,7 @@ def make_provenance(
         "digests": dict(digests),
         "plan_digest": plan,
         "configuration_file": Path(configuration_file).name,
+        "calibrations_not_applied": list(calibrations_not_applied),
         "executor": executor,
         "run_options": shown,
         "host": socket.gethostname(),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
-from pocket_coffea.errors import ConfigurationError
+from pocket_coffea.errors import CommandFailed, ConfigurationError
+from pocket_coffea.utils.process import run_command
 
 __all__ = ["get_proxy_path"]
 
@@ -33,15 +33,13 @@ def _seconds_left(path: Path) -> int:
     else:
         msg = f"cannot check the VOMS proxy {path}: neither voms-proxy-info nor openssl is on PATH"
         raise ConfigurationError(msg)
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     if argv[0] == "openssl":
-        return 1 if done.returncode == 0 else 0
-    if done.returncode != 0:
-        msg = (
-            f"{' '.join(argv)} failed with code {done.returncode}: "
-            f"{done.stderr.strip() or done.stdout.strip()}"
-        )
-        raise ConfigurationError(msg)
+        return 1 if run_command(argv, timeout=60, check=False).returncode == 0 else 0
+    try:
+        done = run_command(argv, timeout=60)
+    except CommandFailed as exc:
+        msg = f"cannot check the VOMS proxy {path}: {exc}"
+        raise ConfigurationError(msg) from exc
     return int(done.stdout.strip() or 0)
 
 

@@ -6,10 +6,10 @@ import contextlib
 import logging
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
-from pocket_coffea.errors import OutputError
+from pocket_coffea.errors import CommandFailed, OutputError
+from pocket_coffea.utils.process import run_command
 
 __all__ = ["deliver", "is_remote", "join"]
 
@@ -66,14 +66,8 @@ def _copy_xrootd(local: Path, destination: str) -> None:
         raise OutputError(msg)
     argv = [program, "--force", "--silent", "--path", str(local), destination]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as exc:
-        msg = f"Cannot write {destination}: {' '.join(argv)} did not end within {_TIMEOUT_S} s."
+        run_command(argv, timeout=_TIMEOUT_S)
+    except CommandFailed as exc:
+        msg = f"Cannot write {destination}: {exc}"
         raise OutputError(msg) from exc
-    if done.returncode != 0:
-        msg = (
-            f"Cannot write {destination}: {' '.join(argv)} ended with code {done.returncode}.\n"
-            f"{done.stdout.strip()}\n{done.stderr.strip()}"
-        )
-        raise OutputError(msg)
     log.info("delivered %s", destination)

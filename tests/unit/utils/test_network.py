@@ -42,7 +42,7 @@ def test_an_expired_proxy(tool, proxy):
 
 def test_a_file_that_is_no_proxy(tool, proxy):
     tool("bad", code=1)
-    with pytest.raises(ConfigurationError, match="failed with code 1"):
+    with pytest.raises(ConfigurationError, match="ended with code 1"):
         get_proxy_path()
 
 

@@ -1,0 +1,35 @@
+"""The one door through which other programs are started: argument list, time limit, both streams kept."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Sequence
+
+from pocket_coffea.errors import CommandFailed
+
+__all__ = ["run_command"]
+
+
+def run_command(
+    argv: Sequence[str], *, timeout: float, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return exit code, stdout and stderr as text. No shell is involved.
+
+    timeout in seconds. Raises CommandFailed, naming the command and what it printed, when the program cannot
+    be started, does not end in time or, with ``check``, ends with a code other than 0.
+    """
+    shown = shlex.join(argv)
+    try:
+        done = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as error:
+        msg = f"{shown} did not end within {timeout:g} s."
+        raise CommandFailed(msg) from error
+    except OSError as error:
+        msg = f"{shown} cannot be started: {error.strerror or error}."
+        raise CommandFailed(msg) from error
+    if check and done.returncode:
+        printed = "\n".join(text for text in (done.stdout.strip(), done.stderr.strip()) if text)
+        msg = f"{shown} ended with code {done.returncode}.\n{printed}".rstrip()
+        raise CommandFailed(msg)
+    return done
