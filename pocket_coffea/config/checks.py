@@ -1,17 +1,20 @@
-"""Checks of what is asked for once all tables are known: histograms, workflow, skim."""
+"""Checks of what is asked for once all tables are known: histograms, columns, workflow."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pocket_coffea.config.names import SampleTable, as_mapping
-from pocket_coffea.errors import ConfigurationError, InvalidType, did_you_mean
+from pocket_coffea.errors import ConfigurationError, InvalidType, InvalidValue, did_you_mean
+from pocket_coffea.lib.calibrators.calibrator import Calibrator
+from pocket_coffea.lib.columns_manager import ColumnsManager
 from pocket_coffea.lib.hist_manager import HistConf
+from pocket_coffea.lib.weights.weights import WeightWrapper
 
-__all__ = ["check_histograms", "check_workflow"]
+__all__ = ["check_columns", "check_histograms", "check_only_variations", "check_workflow"]
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +24,8 @@ def check_histograms(variables: Any, samples: SampleTable, categories: Collectio
 
     Names of samples and categories that do not exist are warned about with the nearest ones (one list of
     histograms may serve several configurations). Raises InvalidType for anything that is not a HistConf,
-    ConfigurationError for a histogram that nothing would ever be filled into."""
+    InvalidValue for axes that cannot be made, ConfigurationError for a histogram that nothing would ever be
+    filled into."""
     for name, conf in as_mapping(variables, "variables").items():
         where = f"variables[{name!r}]"
         if not isinstance(conf, HistConf):
@@ -30,8 +34,9 @@ def check_histograms(variables: Any, samples: SampleTable, categories: Collectio
                 if isinstance(conf, Mapping)
                 else ""
             )
-            msg = f"{where} must be a HistConf, not {conf!r} of type {type(conf).__name__}.{hint}"
+            msg = f"{where} must be a HistConf, not {conf!r:.80} of type {type(conf).__name__}.{hint}"
             raise InvalidType(msg)
+        conf.build_axes(name)
         for option in ("only_samples", "exclude_samples"):
             for sample in _listed(conf, option, where):
                 _check_sample(sample, samples, f"{where}, {option}")
@@ -39,6 +44,42 @@ def check_histograms(variables: Any, samples: SampleTable, categories: Collectio
             _check_categories(
                 _listed(conf, option, where), categories, f"{where}, {option}", option == "only_categories"
             )
+
+
+def check_only_variations(
+    variables: Any, weights: Iterable[type[WeightWrapper]], calibrators: Iterable[type[Calibrator]]
+) -> None:
+    """Warn about names in ``only_variations`` that no weight and no calibrator can have.
+
+    What weights and calibrators vary may be known for each chunk only: then every name that begins with that
+    of the weight, and with a varying calibrator every name that ends in Up or Down, is possible.
+    """
+    weight_names = [cls.name for cls in weights if cls.has_variations]
+    varying = [cls for cls in calibrators if cls.has_variations]
+    exact = {"nominal", *(cls.name for cls in varying), *(str(v) for cls in varying for v in cls._variations)}
+    exact |= {f"{name}{direction}" for name in weight_names for direction in ("Up", "Down")}
+    stems = tuple(f"{name}_" for name in weight_names)
+    dynamic = any(not cls._variations for cls in varying)
+    for name, conf in as_mapping(variables, "variables").items():
+        where = f"variables[{name!r}]"
+        for variation in _listed(conf, "only_variations", where):
+            possible = variation.endswith(("Up", "Down")) and (dynamic or variation.startswith(stems))
+            # the name of a weight is warned about, with the names to write instead, when it is known for sure
+            if variation not in (*exact, *weight_names) and not possible:
+                hint = did_you_mean(variation, exact)
+                log.warning("%s, only_variations: nothing varies %r. %s", where, variation, hint)
+
+
+def check_columns(columns: Mapping[str, Mapping[str, Any]], categories: Any) -> None:
+    """Check that the columns can be exported in their categories.
+
+    Raises InvalidValue for columns of another collection than the one whose objects categories select."""
+    for name, by_category in columns.items():
+        try:
+            ColumnsManager(by_category, categories)
+        except InvalidValue as error:
+            msg = f"columns of {name!r}: {error}"
+            raise InvalidValue(msg) from error
 
 
 def _listed(conf: HistConf, option: str, where: str) -> list[str]:

@@ -13,7 +13,12 @@ from typing import Any
 
 from pocket_coffea.config import selections, variations, weights
 from pocket_coffea.config.calibrators import read_calibrators, shape_variation_check
-from pocket_coffea.config.checks import check_histograms, check_workflow
+from pocket_coffea.config.checks import (
+    check_columns,
+    check_histograms,
+    check_only_variations,
+    check_workflow,
+)
 from pocket_coffea.config.columns import ColumnsConfig, read_columns
 from pocket_coffea.config.datasets import (
     Filesets,
@@ -252,9 +257,11 @@ class Configurator:
         return list(self.categories.keys())
 
     def perform_checks(self) -> None:
-        """Check histograms, workflow and skim export; raise ConfigurationError or warn."""
+        """Check histograms, columns, workflow and skim export; raise ConfigurationError or warn."""
         check_workflow(self.workflow)
         check_histograms(self.variables, self._samples_table(), self._category_names())
+        check_only_variations(self.variables, self.available_weights.values(), self.calibrators)
+        check_columns(self.columns, self.categories)
         if self.save_skimmed_files and self.save_skimmed_files_folder is None:
             msg = "save_skimmed_files must be the folder that the skimmed files go to, not True."
             raise InvalidType(msg)

@@ -17,6 +17,7 @@ import cloudpickle
 
 from pocket_coffea.config.configurator import Configurator
 from pocket_coffea.errors import ConfigurationError, DataFileNotFound, InvalidType, PocketCoffeaError, nearest
+from pocket_coffea.lib.class_registry import forget_definitions
 from pocket_coffea.utils.modules import (
     add_to_path,
     evict_siblings,
@@ -40,9 +41,9 @@ def load_config(
 
     path: a Python file with a variable ``cfg``, or a ``.pkl`` file that ``Configurator.save_config`` wrote.
     The Python file runs with its folder first on ``sys.path``; modules of the same names that came from
-    elsewhere are forgotten before. What lies next to it is pickled by value, so that other machines need not
-    have it. do_load: also call ``load()``. save_config: also write the dumps into ``outputdir``, if one is
-    given.
+    elsewhere are forgotten before, and so is which weights and calibrators other configurations defined. What
+    lies next to it is pickled by value, so that other machines need not have it. do_load: also call
+    ``load()``. save_config: also write the dumps into ``outputdir``, if one is given.
 
     Raises DataFileNotFound if there is no such file, ConfigurationError if it fails, with the place in the
     user's file, and InvalidType if ``cfg`` is no Configurator."""
@@ -74,6 +75,7 @@ def _execute(file: Path) -> Configurator:
         msg = f"{file} is neither a Python file (.py) nor a saved configuration (.pkl)."
         raise ConfigurationError(msg)
     _forget_registration(evict_siblings(file.parent))
+    forget_definitions()
     add_to_path(file.parent)
     before = set(sys.modules)
     with _user_errors(file):

@@ -18,7 +18,7 @@ from typing import Any
 
 from pocket_coffea.errors import InvalidValue
 
-__all__ = ["Definition", "check_name", "definition_of", "register"]
+__all__ = ["Definition", "check_name", "definition_of", "forget_definitions", "register"]
 
 #: Entries of a class body that say nothing of what the class does.
 _INCIDENTAL = frozenset({"__module__", "__firstlineno__", "__static_attributes__", "__classcell__"})
@@ -89,6 +89,15 @@ def register(
 
 
 _DEFINITIONS: dict[type, Definition] = {}
+
+
+def forget_definitions() -> None:
+    """Let the names of the user's classes be defined anew, wherever: another configuration begins.
+
+    The classes stay what they are. Names of the package stay taken.
+    """
+    for cls in [cls for cls in _DEFINITIONS if not cls.__module__.startswith("pocket_coffea.")]:
+        del _DEFINITIONS[cls]
 
 
 def check_name(name: object, kind: str, owner: str) -> str:

@@ -1,9 +1,18 @@
 import pytest
 
-from pocket_coffea.config.checks import check_histograms, check_workflow
+from pocket_coffea.config.checks import (
+    check_columns,
+    check_histograms,
+    check_only_variations,
+    check_workflow,
+)
 from pocket_coffea.config.names import SampleTable
-from pocket_coffea.errors import ConfigurationError, InvalidType
+from pocket_coffea.errors import ConfigurationError, InvalidType, InvalidValue
+from pocket_coffea.lib.categorization import StandardSelection
+from pocket_coffea.lib.columns_manager import ColOut
 from pocket_coffea.lib.hist_manager import Axis, HistConf
+
+from .conftest import Shift, cut, varied
 
 SAMPLES = SampleTable({"TT": True, "DY": True}, {"TT": ["TT__a"]}, frozenset({"TT", "DY", "DATA"}))
 CATEGORIES = ["baseline", "2btag"]
@@ -79,3 +88,62 @@ def test_workflow():
         check_workflow(Wrong)
     with pytest.raises(InvalidType, match="Pass the class itself, not an instance"):
         check_workflow(Right())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"type": "regulr"}, r"Histogram 'h', axis 'Muon.pt': unknown type 'regulr'. Did you mean 'regular'"),
+        ({"bins": [3, 2]}, r"Histogram 'h', axis 'Muon.pt': the regular binning is not possible"),
+        ({"stop": None}, r"Histogram 'h', axis 'Muon.pt': type 'regular' needs stop"),
+    ],
+)
+def test_axes_that_cannot_be_made(options, message):
+    axis = Axis(**{"coll": "Muon", "field": "pt", "bins": 10, "start": 0, "stop": 9, "label": "pt"} | options)
+    with pytest.raises(InvalidValue, match=message):
+        check_histograms({"h": HistConf([axis])}, SAMPLES, CATEGORIES)
+
+
+def test_a_dictionary_of_histograms_is_not_written_out():
+    with pytest.raises(InvalidType) as error:
+        check_histograms({"h": {f"h{i}": hist() for i in range(20)}}, SAMPLES, CATEGORIES)
+    assert len(str(error.value)) < 250
+
+
+class Dynamic(Shift):
+    name = "checks_test_dynamic"
+    _variations = ()
+
+
+@pytest.mark.parametrize(
+    ("calibrators", "variation", "silent"),
+    [
+        ([], "nominal", True),
+        ([], "config_test_variedUp", True),
+        ([], "config_test_varied_statDown", True),  # the weight may name variations for each year
+        ([], "config_test_varid", False),
+        ([], "config_test_variedUP", False),
+        ([], "AK4PFchs_JES_TotalUp", False),
+        ([Shift], "config_test_shift", True),
+        ([Shift], "config_shiftUp", True),
+        ([Shift], "config_shfitUp", False),
+        ([Dynamic], "AK4PFchs_JES_TotalUp", True),
+        ([Dynamic], "AK4PFchs_JES_Total", False),
+    ],
+)
+def test_only_variations_that_nothing_can_have(calibrators, variation, silent, caplog):
+    check_only_variations({"h": hist(only_variations=[variation])}, [varied], calibrators)
+    assert (not caplog.records) == silent
+    assert silent or f"variables['h'], only_variations: nothing varies '{variation}'" in caplog.text
+
+
+def test_only_variations_is_a_list():
+    with pytest.raises(InvalidType, match=r"only_variations must be a list of names.*write \['pileupUp'\]"):
+        check_only_variations({"h": hist(only_variations="pileupUp")}, [], [])
+
+
+def test_columns_of_another_collection_than_the_categories_select():
+    jets = StandardSelection({"jets": [cut(30, "pt", collection="Jet")]})
+    check_columns({"TT": {"jets": [ColOut("Jet", ["pt"])]}}, jets)
+    with pytest.raises(InvalidValue, match="columns of 'TT': Categories select the objects of 'Jet': col"):
+        check_columns({"TT": {"jets": [ColOut("Muon", ["pt"])]}}, jets)

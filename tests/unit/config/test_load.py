@@ -278,3 +278,16 @@ def test_modules_that_cannot_be_sent_stay_where_they_are(analysis, tmp_path, cap
     load_config(analysis("one", workflow=locked, config=text), outputdir=tmp_path / "out")
     assert "cannot be sent to other machines (TypeError" in caplog.text
     assert load_config(tmp_path / "out" / "configurator.pkl").workflow.value == 1
+
+
+def test_two_analyses_may_give_one_name_to_different_weights(analysis):
+    def value(config):
+        return config.available_weights["config_load_1"]._function(None, None, None, 1, "nominal")
+
+    text = CONFIG.replace("TAG", "1")
+    first = load_config(analysis("one", config=text))
+    second = load_config(analysis("two", config=text.replace("s: 1)", "s: 2 * size)")))
+    assert (value(first), value(second)) == (1, 2)
+    line = "\nagain = WeightLambda.wrap_func('config_load_1', lambda p, m, e, size, s: 3)\n"
+    with pytest.raises(ConfigurationError, match=r"weight 'config_load_1' is defined twice"):
+        load_config(analysis("three", config=text + line))
