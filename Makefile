@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format typecheck bench goldens lock clean
+.PHONY: help setup demo test lint format typecheck bench goldens docs lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ bench: setup ## Compare our engine with hand-written coffea, in one run (README 
 
 goldens: setup ## Renew the text goldens of the tests; look at the difference before you commit
 	@$(BIN)/python -m pytest -q tests/compat --renew-goldens
+
+docs: setup ## Write the pages of docs/ that are made from the code
+	@$(BIN)/python ci/docs.py
 
 lock: ## Renew the hash-pinned locks (needs uv)
 	@ci/lock.sh

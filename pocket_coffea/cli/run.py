@@ -32,27 +32,31 @@ _FLAGS = ("limit_files", "limit_chunks", "scaleout", "chunksize", "queue", "skip
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "max_content_width": 100},
 )
 @click.option(
-    "--cfg", required=True, help="Config file with parameters specific to the current run (.py or .pkl)"
+    "--cfg",
+    required=True,
+    help="Configuration of the analysis: a .py file that defines cfg, or a pickled one (.pkl)",
 )
 @click.option(
     "-ro",
     "--custom-run-options",
     "--run-options",
     multiple=True,
-    help="User provided run options .yaml file; may be given several times",
+    help="YAML file with run options; may be given several times, later files win",
 )
-@click.option("-o", "--outputdir", required=True, help="Output folder")
+@click.option(
+    "-o", "--outputdir", required=True, help="Folder for outputs and logs; made when it is not there"
+)
 @click.option(
     "-t",
     "--test",
     is_flag=True,
     help="Run on 2 files and 2 chunks per dataset, iteratively unless -e says otherwise",
 )
-@click.option("-lf", "--limit-files", type=int, help="Limit number of files of each dataset")
-@click.option("-lc", "--limit-chunks", type=int, help="Limit number of chunks of each dataset")
+@click.option("-lf", "--limit-files", type=int, help="Process at most this many files of each dataset")
+@click.option("-lc", "--limit-chunks", type=int, help="Process at most this many chunks of each dataset")
 @click.option("-e", "--executor", help="Executor: iterative (default), futures, dask, or NAME@SITE")
-@click.option("-s", "--scaleout", type=int, help="Number of processes or workers")
-@click.option("-c", "--chunksize", type=int, help="Events processed at once")
+@click.option("-s", "--scaleout", type=int, help="Number of processes or workers (default 1)")
+@click.option("-c", "--chunksize", type=int, help="Events processed at once (default 150000)")
 @click.option("-q", "--queue", help="Queue of the batch system")
 @click.option(
     "-ll",
@@ -60,12 +64,17 @@ _FLAGS = ("limit_files", "limit_chunks", "scaleout", "chunksize", "queue", "skip
     type=click.Choice(LEVELS, case_sensitive=False),
     default="INFO",
     show_default=True,
-    help="Console logging level",
+    help="What the console shows; the log file has everything from INFO on",
 )
-@click.option("-ps", "--process-separately", is_flag=True, help="Process each dataset separately")
-@click.option("--filter-years", help="Data taking periods to be processed (comma separated list)")
-@click.option("--filter-samples", help="Samples to be processed (comma separated list)")
-@click.option("--filter-datasets", help="Datasets to be processed (comma separated list)")
+@click.option(
+    "-ps",
+    "--process-separately",
+    is_flag=True,
+    help="One output for each dataset, or group of run option group-samples",
+)
+@click.option("--filter-years", help="Only these years, separated by commas")
+@click.option("--filter-samples", help="Only these samples, separated by commas")
+@click.option("--filter-datasets", help="Only these datasets, separated by commas")
 @click.option(
     "--resubmit-failed", is_flag=True, help="Run only the failed jobs of the run before (needs -ps)"
 )
@@ -75,14 +84,18 @@ _FLAGS = ("limit_files", "limit_chunks", "scaleout", "chunksize", "queue", "skip
     help="Go on without files that cannot be read; they are listed at the end",
 )
 @click.option("--resume", is_flag=True, help="Continue a run that was killed from its completed chunks")
-@click.option("--executor-custom-setup", help="Python module with get_executor_factory()")
+@click.option(
+    "--executor-custom-setup",
+    help="Python file with an executor of your own: it defines get_executor_factory()",
+)
 @click.pass_context
 def run(ctx: click.Context, /, **arguments: Any) -> None:
     """Run an analysis on NanoAOD files using PocketCoffea processors.
 
     Any run option can be given as --KEY=VALUE, for example --tree-reduction=10.
 
-    Exit code: 0 all good, 1 wrong configuration or options, 3 some datasets or files failed, 4 nothing to do.
+    Exit code: 0 all good, 1 wrong configuration or options, 3 some datasets or files failed, 4 nothing to do,
+    6 refused because results would be lost or mixed, 130 interrupted.
     """
     from pocket_coffea.cli.errors import ending
 

@@ -14,7 +14,13 @@ KINDS = ("dy", "ttbar", "data_singlemuon", "data_singleelectron")
 
 @click.command("make-sample")
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--flavour", type=click.Choice(["v9", "v12", "v15"]), default="v9", show_default=True)
+@click.option(
+    "--flavour",
+    type=click.Choice(["v9", "v12", "v15"]),
+    default="v9",
+    show_default=True,
+    help="Version of NanoAOD.",
+)
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
@@ -30,7 +36,7 @@ KINDS = ("dy", "ttbar", "data_singlemuon", "data_singleelectron")
     type=click.IntRange(min=320),
     default=650,
     show_default=True,
-    help="About this many branches.",
+    help="About this many branches in the tree Events.",
 )
 @click.option(
     "--cluster-size", type=click.IntRange(min=1), help="Events per cluster (default: four clusters)."
@@ -39,7 +45,7 @@ KINDS = ("dy", "ttbar", "data_singlemuon", "data_singleelectron")
 @click.option(
     "--golden-json",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Data only: also write a certification file.",
+    help="Data only: write also a JSON file of certified luminosity blocks.",
 )
 @click.option(
     "--certified",
