@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pocket_coffea.config.names import SampleTable, as_mapping
-from pocket_coffea.errors import ConfigurationError, InvalidType, InvalidValue, did_you_mean
+from pocket_coffea.errors import ConfigurationError, InvalidType, InvalidValue, UnknownName, did_you_mean
 from pocket_coffea.lib.calibrators.calibrator import Calibrator
+from pocket_coffea.lib.calibrators.shape_variations import translate_shape_variation
 from pocket_coffea.lib.columns_manager import ColumnsManager
 from pocket_coffea.lib.hist_manager import HistConf
 from pocket_coffea.lib.weights.weights import WeightWrapper
@@ -36,13 +37,25 @@ def check_histograms(variables: Any, samples: SampleTable, categories: Collectio
             )
             msg = f"{where} must be a HistConf, not {conf!r:.80} of type {type(conf).__name__}.{hint}"
             raise InvalidType(msg)
-        conf.build_axes(name)
+        _check_merging(conf.build_axes(name), where)
         for option in ("only_samples", "exclude_samples"):
             for sample in _listed(conf, option, where):
                 _check_sample(sample, samples, f"{where}, {option}")
         for option in ("only_categories", "exclude_categories"):
             _check_categories(
                 _listed(conf, option, where), categories, f"{where}, {option}", option == "only_categories"
+            )
+
+
+def _check_merging(axes: Iterable[Any], where: str) -> None:
+    """Warn about axes that the sum over chunks may fail for: only labels and integers can grow apart."""
+    for axis in axes:
+        if axis.traits.growth and axis.traits.continuous:
+            log.warning(
+                "%s, axis %r: growth=True, but chunks in which such an axis has grown differently cannot be "
+                "added. Use a range that is wide enough, or type='int'.",
+                where,
+                axis.name,
             )
 
 
@@ -65,9 +78,21 @@ def check_only_variations(
         for variation in _listed(conf, "only_variations", where):
             possible = variation.endswith(("Up", "Down")) and (dynamic or variation.startswith(stems))
             # the name of a weight is warned about, with the names to write instead, when it is known for sure
-            if variation not in (*exact, *weight_names) and not possible:
+            if (
+                variation not in (*exact, *weight_names)
+                and not possible
+                and not _is_older(variation, varying)
+            ):
                 hint = did_you_mean(variation, exact)
                 log.warning("%s, only_variations: nothing varies %r. %s", where, variation, hint)
+
+
+def _is_older(variation: str, varying: Iterable[type[Calibrator]]) -> bool:
+    """Tell whether this is the older name of a jet uncertainty and the jets are calibrated."""
+    try:
+        return translate_shape_variation(variation, varying).is_restricted
+    except UnknownName:
+        return False
 
 
 def check_columns(columns: Mapping[str, Mapping[str, Any]], categories: Any) -> None:

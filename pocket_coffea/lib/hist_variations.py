@@ -126,9 +126,21 @@ class VariationTable:
         found = {NOMINAL, *weights, *shapes}
         if conf.only_variations is not None:
             self._warn_weight_names(name, conf.only_variations, found)
-            kept = {v for wanted in conf.only_variations for v in self._by_calibrator.get(wanted, [wanted])}
+            kept = {v for wanted in conf.only_variations for v in self._meant(wanted)}
             found &= {NOMINAL, *kept}
         return sorted(found)
+
+    def _meant(self, wanted: str) -> list[str]:
+        """Return the variations that a name in only_variations stands for: those of a calibrator, of an older
+        name of a jet uncertainty (``JES_Total``, ``JES_Total_AK4PFchsUp``), or that one.
+        """
+        if wanted in self._by_calibrator:
+            return self._by_calibrator[wanted]
+        direction = next((end for end in ("Up", "Down") if wanted.endswith(end)), "")
+        older = translate_shape_variation(wanted.removesuffix(direction))
+        if not older.is_restricted:
+            return [wanted]
+        return [v for v in self._all_shapes if older.selects(v) and v.endswith(direction)]
 
     def _warn_weight_names(self, name: str, wanted: Iterable[str], found: set[str]) -> None:
         """Say once if only_variations holds the name of a weight where the name of its variation is

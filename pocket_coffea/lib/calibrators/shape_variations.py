@@ -37,6 +37,10 @@ class ShapeVariation:
         """Whether only some of the calibrator's variations are meant."""
         return self.source is not None
 
+    def serialize(self) -> str:
+        """Return the name in the configuration, for the one that is saved next to the results."""
+        return self.requested
+
     def selects(self, variation: str) -> bool:
         """Return whether a variation of the calibrator (``AK4PFchs_JES_TotalUp``) is meant.
 

@@ -147,3 +147,12 @@ def test_columns_of_another_collection_than_the_categories_select():
     check_columns({"TT": {"jets": [ColOut("Jet", ["pt"])]}}, jets)
     with pytest.raises(InvalidValue, match="columns of 'TT': Categories select the objects of 'Jet': col"):
         check_columns({"TT": {"jets": [ColOut("Muon", ["pt"])]}}, jets)
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"), [({}, True), ({"type": "int"}, False), ({"growth": False}, False)]
+)
+def test_axes_that_grow_apart(options, warned, caplog):
+    settings = {"field": "x", "label": "x", "bins": 2, "start": 0, "stop": 2, "growth": True}
+    check_histograms({"h": HistConf([Axis(**settings | options)])}, SAMPLES, CATEGORIES)
+    assert ("variables['h'], axis 'events.x': growth=True, but chunks" in caplog.text) == warned
