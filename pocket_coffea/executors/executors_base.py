@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
-from pocket_coffea.executors.local import NO_DASK, DaskExecutor, FuturesExecutor, IterativeExecutor
+from pocket_coffea.executors.dask_local import DASK_SETTINGS, local_cluster
+from pocket_coffea.executors.local import DaskExecutor, FuturesExecutor, IterativeExecutor
 from pocket_coffea.executors.worker_pool import ALLOCATOR, WorkerPool
 
 __all__ = [
@@ -158,21 +159,8 @@ class DaskExecutorFactory(ExecutorFactoryABC):
     ``self.dask_cluster`` and ``self.dask_client`` behind; :meth:`get` and :meth:`close` need nothing more.
     """
 
-    #: Settings of Dask that the established sites use.
-    dask_settings: ClassVar[dict[str, Any]] = {
-        "distributed.scheduler.allowed-failures": 10,
-        "distributed.scheduler.work-stealing": True,
-        "distributed.scheduler.default-task-durations": {"processor": "60s", "reduce": "10s"},
-        "distributed.worker.memory.target": 0.8,
-        "distributed.worker.memory.spill": 0.9,
-        "distributed.worker.memory.pause": 0.92,
-        "distributed.worker.memory.terminate": False,  # 0 would end every worker at once
-        "distributed.worker.profile.interval": "1d",
-        "distributed.worker.profile.cycle": "2d",
-        "distributed.worker.profile.low-level": False,
-        "distributed.diagnostics.nvml": False,
-        **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ALLOCATOR.items()},
-    }
+    #: Settings of Dask that hold in this process and for the cluster.
+    dask_settings: ClassVar[dict[str, Any]] = DASK_SETTINGS
     dask_cluster: Any = None
     dask_client: Any = None
 
@@ -185,24 +173,12 @@ class DaskExecutorFactory(ExecutorFactoryABC):
         return []
 
     def start_cluster(self) -> None:
-        """Start the scheduler and the workers; they listen on the loopback interface only."""
-        try:
-            import dask
-
-            dask.config.set(self.dask_settings)  # some are read when distributed is imported
-            from distributed import Client, LocalCluster
-        except ImportError as exc:
-            raise ConfigurationError(NO_DASK) from exc
-        self.dask_cluster = LocalCluster(
-            n_workers=int(self.run_options.get("scaleout") or 1),
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=self.run_options.get("mem-per-worker") or "auto",
-            silence_logs=logging.ERROR,
+        """Start the scheduler and the workers; only this process can talk to them."""
+        self.dask_cluster, self.dask_client = local_cluster(
+            int(self.run_options.get("scaleout") or 1),
+            self.run_options.get("mem-per-worker") or "auto",
+            self.dask_settings,
         )
-        self.dask_client = Client(self.dask_cluster)
 
     def customized_args(self) -> dict[str, Any]:
         return {

@@ -8,6 +8,7 @@ can go on; and ``observer(item, output)`` hears of each finished chunk.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from coffea import processor
 from coffea.processor import accumulate
 
 from pocket_coffea.errors import ConfigurationError, ProcessingError
+from pocket_coffea.executors.dask_local import NO_DASK, local_cluster
 from pocket_coffea.executors.reduction import NodeStore, TreeReducer, cover, merge, pack, unpack
 from pocket_coffea.executors.worker_pool import WorkerPool
 
@@ -207,14 +209,16 @@ class DaskExecutor(processor.DaskExecutor):
         if not items:
             return accumulator, 0
         try:
-            from distributed import Client, as_completed
+            from distributed import as_completed
             from distributed.scheduler import KilledWorker
         except ImportError as exc:
-            raise ConfigurationError(NO_DASK) from exc
+            raise ConfigurationError(NO_DASK.format(missing=exc.name)) from exc
         with contextlib.ExitStack() as stack:
             client = self.client
             if client is None:
-                client = stack.enter_context(Client(threads_per_worker=1, dashboard_address=None))
+                cluster, client = local_cluster(os.cpu_count() or 1)
+                stack.callback(cluster.close)
+                stack.callback(client.close)
             # one copy of the processor per worker, not per task
             shared = (
                 None if self.heavy_input is None else client.submit(_itself, self.heavy_input, pure=False)
@@ -289,9 +293,3 @@ def _call_task(task: _Task, numbered: tuple[int, Any], _shared: None) -> bytes:
 def _call_heavy(task: _Task, numbered: tuple[int, Any], shared: Any) -> bytes:
     index, item = numbered
     return task((index, (item, shared)))[1]
-
-
-NO_DASK = (
-    "the dask executor needs the packages dask and distributed: pip install 'pocket-coffea[dask]', "
-    "or use `-e futures`, which needs neither."
-)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import textwrap
+import urllib.error
+import urllib.request
 
 import pytest
 from coffea import processor
@@ -68,22 +71,61 @@ def test_futures_keep_their_processes():
         factory.close()
 
 
-@pytest.mark.slow
-def test_dask_on_this_machine():
+@pytest.fixture(scope="module")
+def dask_factory():
     pytest.importorskip("distributed")
-    factory = get_executor_factory("dask", run_options=LOCAL)
-    try:
-        executor = factory.get()
-        assert isinstance(factory, DaskExecutorFactory)
-        assert isinstance(executor, DaskExecutor)
-        assert len(factory.dask_client.scheduler_info()["workers"]) == 2
-        assert factory.dask_cluster.scheduler_address.startswith("tcp://127.0.0.1:")
-        assert executor(range(4), total, None) == ({"n": 6}, 0)
-        trims = factory.dask_client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()
-        assert set(trims) == {ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]}
-    finally:
-        factory.close()
+    factory = get_executor_factory("dask", run_options={**LOCAL, "mem-per-worker": 1})
+    yield factory
+    factory.close()
     assert factory.dask_client is None
+
+
+@pytest.mark.slow
+def test_dask_on_this_machine(dask_factory):
+    executor = dask_factory.get()
+    assert isinstance(dask_factory, DaskExecutorFactory)
+    assert isinstance(executor, DaskExecutor)
+    workers = dask_factory.dask_client.scheduler_info()["workers"].values()
+    assert [worker["memory_limit"] for worker in workers] == [10**9, 10**9], "a bare number counts GB"
+    assert executor(range(4), total, None) == ({"n": 6}, 0)
+    trims = dask_factory.dask_client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_").values()
+    assert set(trims) == {ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_nobody_else_can_use_the_dask_cluster(dask_factory):
+    from distributed import Client
+    from distributed.security import Security
+
+    address = dask_factory.dask_cluster.scheduler_address
+    assert address.startswith("tls://127.0.0.1:")
+    workers = dask_factory.dask_client.scheduler_info()["workers"]
+    for place in (address, *workers):
+        with pytest.raises(OSError, match=r"TCP|Timed out|connect"):
+            Client(place.replace("tls://", "tcp://"), timeout=2)
+        with pytest.raises(OSError, match="certificate"):
+            Client(place, security=Security.temporary(), timeout=2)
+
+
+@pytest.mark.slow
+def test_the_status_pages_of_dask_show_nothing(dask_factory):
+    ports = {"scheduler": dask_factory.dask_cluster.scheduler.http_server.port}
+    ports |= {
+        name: worker["services"]["dashboard"]
+        for name, worker in dask_factory.dask_client.scheduler_info()["workers"].items()
+    }
+    for port in ports.values():
+        for page in ("/", "/info/main/workers.html", "/json/identity.json", "/metrics", "/health", "/status"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=5)
+
+
+@pytest.mark.parametrize("missing", ["cryptography", "distributed"])
+def test_without_the_packages_of_dask(monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ConfigurationError, match=rf"{missing} is not installed.*pocket-coffea\[dask\]"):
+        get_executor_factory("dask", run_options=LOCAL)
 
 
 def test_the_allocator_of_the_user_is_left_alone(monkeypatch):

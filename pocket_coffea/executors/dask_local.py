@@ -1,0 +1,77 @@
+"""A Dask cluster on this machine that belongs to its user alone.
+
+Whoever reaches the scheduler of a cluster may run code as its owner, and on a shared machine everybody
+reaches the loopback interface. So all connections are encrypted, with a certificate that is made for this
+run, stays in memory, and has to be shown by every client; the status pages are off.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from pocket_coffea.errors import ConfigurationError
+from pocket_coffea.executors.worker_pool import ALLOCATOR
+
+__all__ = ["DASK_SETTINGS", "NO_DASK", "local_cluster"]
+
+#: Settings of Dask that the established sites use.
+DASK_SETTINGS: dict[str, Any] = {
+    "distributed.scheduler.allowed-failures": 10,
+    "distributed.scheduler.work-stealing": True,
+    "distributed.scheduler.default-task-durations": {"processor": "60s", "reduce": "10s"},
+    "distributed.worker.memory.target": 0.8,
+    "distributed.worker.memory.spill": 0.9,
+    "distributed.worker.memory.pause": 0.92,
+    "distributed.worker.memory.terminate": False,  # 0 would end every worker at once
+    "distributed.worker.profile.interval": "1d",
+    "distributed.worker.profile.cycle": "2d",
+    "distributed.worker.profile.low-level": False,
+    "distributed.diagnostics.nvml": False,
+    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ALLOCATOR.items()},
+}
+
+#: Without routes the status servers answer nothing; they cannot be left out altogether.
+_NO_STATUS_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+
+NO_DASK = (
+    "the dask executor needs the packages dask, distributed and cryptography, of which {missing} is not "
+    "installed: pip install 'pocket-coffea[dask]', or use `-e futures`, which needs none of them."
+)
+
+
+def local_cluster(
+    workers: int, memory_limit: Any = "auto", settings: Mapping[str, Any] = DASK_SETTINGS
+) -> tuple[Any, Any]:
+    """Return (cluster, client) with ``workers`` processes of one thread each; the caller closes both.
+
+    memory_limit of a worker: a size such as "2GB", a bare number counts GB; "auto" shares out what there is.
+    Raises ConfigurationError when Dask, or what it needs for encryption, is not installed.
+    """
+    try:
+        import cryptography  # noqa: F401  (distributed needs it for the certificate)
+        import dask
+
+        # some are read when distributed is imported
+        dask.config.set({**settings, **_NO_STATUS_PAGES})
+        from distributed import Client, LocalCluster
+        from distributed.security import Security
+    except ImportError as exc:
+        raise ConfigurationError(NO_DASK.format(missing=exc.name)) from exc
+    if isinstance(memory_limit, int | float):
+        memory_limit = f"{memory_limit}GB"  # Dask would count bytes
+    security = Security.temporary()
+    cluster = LocalCluster(
+        n_workers=max(1, workers),
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        protocol="tls://",
+        security=security,
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
+        memory_limit=memory_limit,
+        silence_logs=logging.ERROR,
+    )
+    return cluster, Client(cluster)
