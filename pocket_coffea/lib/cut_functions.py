@@ -3,6 +3,15 @@
 The ``get_*`` factories return a :class:`~pocket_coffea.lib.cut_definition.Cut` over events. The functions
 behind them can be used in cuts of one's own; they are called as
 ``f(events, params, processor_params=..., year=..., sample=..., isMC=...)`` and return bool ``(n_events,)``.
+Transverse momenta are in GeV. They raise MissingBranch when the events lack a collection or a field, and
+UnknownKey when the parameters lack the year or the working point.
+
+>>> cut = get_nObj_min(2, minpt=30, coll="JetGood")
+>>> cut.name
+'nJetGood_min2_pt30'
+>>> events = ak.Array({"JetGood": [[{"pt": 50.0}, {"pt": 30.0}], [{"pt": 50.0}]]})
+>>> cut.get_mask(events, processor_params={}).tolist()
+[True, False]
 """
 
 from __future__ import annotations
@@ -357,9 +366,12 @@ def count_objects_eq(events: Array, params: dict[str, Any], **kwargs: Any) -> Bo
     return _count_objects(events, params, operator.eq)
 
 
-def _check_count(factory: str, N: object, coll: object) -> None:
-    if not isinstance(N, numbers.Real) or not isinstance(coll, str):
-        msg = f"{factory}(N, minpt, coll) got N={N!r}, coll={coll!r}: N is a number, coll a collection name."
+def _check_count(factory: str, N: object, minpt: object, coll: object) -> None:
+    if not all(isinstance(number, numbers.Real) for number in (N, minpt or 0)) or not isinstance(coll, str):
+        msg = (
+            f"{factory}(N, minpt, coll) got N={N!r}, minpt={minpt!r}, coll={coll!r}: N is a number, minpt "
+            "another one or None, coll the name of a collection."
+        )
         raise InvalidType(msg)
 
 
@@ -367,7 +379,7 @@ def _multiplicity_cut(
     label: str, functions: tuple[Any, Any], *, N: int, minpt: float | None, coll: str, name: str | None
 ) -> Cut:
     """``functions``: (without minpt, with minpt)."""
-    _check_count(f"get_nObj_{label}", N, coll)
+    _check_count(f"get_nObj_{label}", N, minpt, coll)
     if minpt:
         default = f"n{coll}_{label}{N}_pt{minpt}"
         return Cut(name or default, {"N": N, "minpt": minpt, "coll": coll}, functions[1])
@@ -375,12 +387,16 @@ def _multiplicity_cut(
 
 
 def get_nObj_min(N: int, minpt: float | None = None, coll: str = "JetGood", name: str | None = None) -> Cut:
-    """At least ``N`` objects, with ``pt >= minpt`` [GeV] if given. Name: ``n{coll}_min{N}[_pt{minpt}]``."""
+    """At least ``N`` objects, with ``pt >= minpt`` [GeV] if given. Name: ``n{coll}_min{N}[_pt{minpt}]``.
+
+    Without ``minpt`` the field ``n{coll}`` is read, if the workflow made it; else the objects are counted.
+    Raises InvalidType when ``N`` is not a number or ``coll`` not a name.
+    """
     return _multiplicity_cut("min", (min_nObj, min_nObj_minPt), N=N, minpt=minpt, coll=coll, name=name)
 
 
 def get_nObj_eq(N: int, minpt: float | None = None, coll: str = "JetGood", name: str | None = None) -> Cut:
-    """Exactly ``N`` objects, with ``pt >= minpt`` [GeV] if given. Name: ``n{coll}_eq{N}[_pt{minpt}]``."""
+    """Exactly ``N`` objects, otherwise as :func:`get_nObj_min`. Name: ``n{coll}_eq{N}[_pt{minpt}]``."""
     return _multiplicity_cut("eq", (eq_nObj, eq_nObj_minPt), N=N, minpt=minpt, coll=coll, name=name)
 
 
@@ -444,7 +460,7 @@ def get_nBtagMin(
     ``nBJetGood`` is read. Otherwise the score of ``parameters.btagging.working_point[year]`` must exceed the
     value of the working point ``wp``.
     """
-    _check_count("get_nBtagMin", N, coll)
+    _check_count("get_nBtagMin", N, minpt, coll)
     params = {"N": N, "coll": coll, "minpt": minpt, "wp": wp}
     return Cut(name or f"n{coll}_btagMin{N}_pt{minpt}", params, nBtagMin)
 
@@ -453,7 +469,7 @@ def get_nBtagEq(
     N: int, minpt: float = 0, coll: str = "BJetGood", wp: str = "M", name: str | None = None
 ) -> Cut:
     """Exactly ``N`` b-tagged jets, see :func:`get_nBtagMin`. Name: ``n{coll}_btagEq{N}_pt{minpt}``."""
-    _check_count("get_nBtagEq", N, coll)
+    _check_count("get_nBtagEq", N, minpt, coll)
     params = {"N": N, "coll": coll, "minpt": minpt, "wp": wp}
     return Cut(name or f"n{coll}_btagEq{N}_pt{minpt}", params, nBtagEq)
 

@@ -110,6 +110,10 @@ class HistConf:
     one entry per event be filled in categories that select objects: the event enters if any of its
     objects is selected (``"OR"``), or all of them and at least one (``"AND"``). ``hist_obj`` is set
     by the histogram manager.
+
+    >>> mll = HistConf([Axis(coll="ll", field="mass", label="mll [GeV]", bins=30, start=60, stop=120)])
+    >>> [axis.name for axis in mll.build_axes("mll")]
+    ['ll.mass']
     """
 
     axes: list[Axis]

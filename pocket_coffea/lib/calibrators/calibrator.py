@@ -97,9 +97,11 @@ class Calibrator(metaclass=CalibratorMeta):
     ) -> dict[str, Array]:
         """Return the calibrated arrays, by the names in ``calibrated_collections``.
 
+        The arrays have the shape of what they replace: (n_events,) or (n_events, var), momenta in GeV.
         events: with the collections that earlier calibrators have replaced; must not be modified.
         events_original_collections: the originals of all that was replaced. For a variation that this
-        calibrator does not have it must return its nominal calibration.
+        calibrator does not have it must return its nominal calibration. The manager raises InvalidValue for a
+        name that is not declared, and for modified events.
         """
 
     @property

@@ -115,9 +115,10 @@ class WeightWrapper(metaclass=WeightMeta):
     def compute(
         self, events: Array, size: int, shape_variation: str
     ) -> WeightData | WeightDataMultiVariation:
-        """Return the weight of ``events`` (``size`` of them).
+        """Return the weight of ``events`` (``size`` of them): arrays (n_events,), finite, dimensionless.
 
-        Variations are used only when ``shape_variation`` is "nominal".
+        ``shape_variation``: name of the pass. Variations are used only when it is "nominal". An array of
+        another length, or one with infinite or NaN entries, is a WeightError that names weight and sample.
         """
 
     @property
@@ -165,6 +166,14 @@ class WeightLambda(WeightWrapper):
         ``[nominal, up, down]`` or ``[nominal, [names], [ups], [downs]]``. Anything else is a ValueError in
         ``compute``. Raises InvalidValue (a ValueError) when ``variations`` are given but ``has_variations``
         is False, and when the name is taken.
+
+        >>> def top_pt(params, metadata, events, size, shape_variation):
+        ...     return np.ones(size), np.full(size, 1.1), np.full(size, 0.9)
+        >>> weight = WeightLambda.wrap_func("doc_top_pt", top_pt, has_variations=True)()
+        >>> weight.modifiers
+        ['doc_top_ptUp', 'doc_top_ptDown']
+        >>> weight.compute(events=None, size=2, shape_variation="nominal").up.tolist()
+        [1.1, 1.1]
         """
         if variations and not has_variations:
             msg = (
