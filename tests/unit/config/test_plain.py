@@ -1,6 +1,7 @@
 import enum
 import functools
 import json
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ class Serial:
         (Serial(), {"a": [1]}),
         (OmegaConf.create({"a": "${b}", "b": [1]}), {"a": [1], "b": [1]}),
         (len, "builtins.len"),
-        (Path, "pathlib.Path"),
+        (OrderedDict, "collections.OrderedDict"),
     ],
 )
 def test_values(value, expected):
