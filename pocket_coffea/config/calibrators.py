@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pocket_coffea.config.names import as_list
+from pocket_coffea.config.names import as_list, check_class
 from pocket_coffea.errors import (
     ConfigurationError,
     InvalidType,
@@ -52,9 +51,7 @@ def read_calibrators(config: Any) -> Calibrators:
     requested: list[type[Calibrator]] = []
     for position, cls in enumerate(as_list(config, "calibrators")):
         where = f"calibrators[{position}]"
-        if not (inspect.isclass(cls) and issubclass(cls, Calibrator)):
-            msg = f"{where} must be a class derived from Calibrator, not {cls!r}."
-            raise InvalidType(msg)
+        check_class(cls, Calibrator, where)
         if cls.name in (other.name for other in requested):
             msg = f"{where} is a second calibrator named {cls.name!r}: it would be applied twice. Remove one."
             raise ConfigurationError(msg)

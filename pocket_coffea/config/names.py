@@ -10,6 +10,7 @@ Weights, variations and columns are requested in one shape::
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ __all__ = [
     "as_list",
     "as_mapping",
     "check_category",
+    "check_class",
     "read_table",
     "warn_unknown_keys",
 ]
@@ -138,6 +140,19 @@ def check_category(name: Any, categories: Collection[str], where: str) -> str:
         msg = f"{where}: there is no category {name!r}. {did_you_mean(name, categories)}"
         raise UnknownCategory(msg)
     return str(name)
+
+
+def check_class(cls: Any, base: type, where: str) -> None:
+    """Check that ``cls`` is a weight or calibrator class that can be used; raise InvalidType otherwise."""
+    if not (inspect.isclass(cls) and issubclass(cls, base)):
+        msg = f"{where} must be a class derived from {base.__name__}, not {cls!r}."
+        raise InvalidType(msg)
+    missing = [f"a method {name}" for name in sorted(getattr(cls, "__abstractmethods__", ()))]
+    if not hasattr(cls, "name"):
+        missing.insert(0, "a name, as in name = 'mine'")
+    if missing:
+        msg = f"{where}, {cls.__module__}.{cls.__qualname__}, does not define {', '.join(missing)}."
+        raise InvalidType(msg)
 
 
 def warn_unknown_keys(mapping: Mapping[Any, Any], allowed: Collection[str], where: str) -> None:

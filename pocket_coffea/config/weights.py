@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import warnings
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from pocket_coffea.config.names import Request, SampleTable, Table, as_list, read_table
+from pocket_coffea.config.names import Request, SampleTable, Table, as_list, check_class, read_table
 from pocket_coffea.errors import (
     ConfigurationError,
     InvalidType,
@@ -44,9 +43,7 @@ def available_weights(classes: Any) -> dict[str, type[WeightWrapper]]:
         classes = common_weights
     available: dict[str, type[WeightWrapper]] = {}
     for position, cls in enumerate(as_list(classes, "weights_classes")):
-        if not (inspect.isclass(cls) and issubclass(cls, WeightWrapper)):
-            msg = f"weights_classes[{position}] must be a class derived from WeightWrapper, not {cls!r}."
-            raise InvalidType(msg)
+        check_class(cls, WeightWrapper, f"weights_classes[{position}]")
         other = available.setdefault(cls.name, cls)
         if other is not cls and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
             msg = (

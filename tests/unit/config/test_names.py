@@ -2,8 +2,17 @@ import pickle
 
 import pytest
 
-from pocket_coffea.config.names import SampleTable, UnknownCategory, as_list, as_mapping, read_table
+from pocket_coffea.config.names import (
+    SampleTable,
+    UnknownCategory,
+    as_list,
+    as_mapping,
+    check_class,
+    read_table,
+)
 from pocket_coffea.errors import ConfigurationError, InvalidType, UnknownName
+from pocket_coffea.lib.calibrators.calibrator import Calibrator
+from pocket_coffea.lib.weights.weights import WeightWrapper
 
 SAMPLES = SampleTable(
     {"TT": True, "DATA": False}, {"TT": ["TT__a", "TT__b"]}, frozenset({"TT", "DATA", "DY", "TT__a", "TT__b"})
@@ -84,3 +93,29 @@ def test_lists_and_mappings():
         with pytest.raises(InvalidType, match="x must be a list"):
             as_list(wrong, "x")
     assert as_mapping(None, "x") == {}
+
+
+def test_classes_that_cannot_be_used():
+    class NoName(WeightWrapper):
+        def compute(self, events, size, shape_variation):
+            return None
+
+    class NoCompute(WeightWrapper):
+        name = "names_test_no_compute"
+
+    class Empty(Calibrator):
+        pass
+
+    class Whole(NoName):
+        name = "names_test_whole"
+
+    check_class(Whole, WeightWrapper, "weights_classes[0]")
+    for cls, base, message in (
+        (NoName, WeightWrapper, r"here, .*NoName, does not define a name, as in name = 'mine'\.$"),
+        (NoCompute, WeightWrapper, r"NoCompute, does not define a method compute\.$"),
+        (Empty, Calibrator, r"a name, .*, a method calibrate, a method initialize\.$"),
+        (Whole, Calibrator, "here must be a class derived from Calibrator"),
+        (Whole(), WeightWrapper, "here must be a class derived from WeightWrapper"),
+    ):
+        with pytest.raises(InvalidType, match=message):
+            check_class(cls, base, "here")

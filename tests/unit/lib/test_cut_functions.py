@@ -223,6 +223,9 @@ def test_wrong_arguments_are_refused_early():
         cf.get_nElectron(1, coll="Muon")
     with pytest.raises(InvalidType, match="N is a number"):
         cf.get_nObj_min("JetGood", 20, 4)
+    for factory in (cf.get_nObj_min, cf.get_nObj_eq, cf.get_nBtagMin, cf.get_nBtagEq):
+        with pytest.raises(InvalidType, match="minpt='JetGood'"):
+            factory(2, "JetGood")
     with pytest.raises(InvalidType, match="got 3"):
         cf.get_HLTsel([3])
     with pytest.raises(InvalidValue, match="at least one"):
