@@ -106,11 +106,15 @@ def run(ctx: click.Context, /, **arguments: Any) -> None:
 
 
 def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
-    from pocket_coffea.run.filesets import split_names
     from pocket_coffea.run.options import parse_cli_extra
     from pocket_coffea.run.session import RunRequest
 
-    flags = {name: arguments[name] for name in _FLAGS if arguments[name] not in (None, False)}
+    # 0 is a value, and a wrong one; a flag that is not set is none
+    flags = {
+        name: arguments[name]
+        for name in _FLAGS
+        if arguments[name] is not None and arguments[name] is not False
+    }
     extra = parse_cli_extra(ctx.args)
     if arguments["executor_custom_setup"] is None:  # else it may have options of its own
         _check_spelling(ctx.command, extra)
@@ -120,13 +124,25 @@ def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
         executor=arguments["executor"],
         custom_run_options=arguments["custom_run_options"],
         executor_custom_setup=arguments["executor_custom_setup"],
-        filter_years=tuple(split_names(arguments["filter_years"])),
-        filter_samples=tuple(split_names(arguments["filter_samples"])),
-        filter_datasets=tuple(split_names(arguments["filter_datasets"])),
+        filter_years=_names("--filter-years", arguments["filter_years"]),
+        filter_samples=_names("--filter-samples", arguments["filter_samples"]),
+        filter_datasets=_names("--filter-datasets", arguments["filter_datasets"]),
         flags=flags,
         extra=extra,
         **{name: arguments[name] for name in ("test", "process_separately", "resubmit_failed", "resume")},
     )
+
+
+def _names(option: str, text: str | None) -> tuple[str, ...]:
+    """Return the names that a filter lets pass; one that is given and empty lets none pass."""
+    from pocket_coffea.errors import NothingToDo
+    from pocket_coffea.run.filesets import split_names
+
+    names = tuple(split_names(text))
+    if text is not None and not names:
+        msg = f"{option} is empty, so no dataset is left to process: name some, or leave it out."
+        raise NothingToDo(msg)
+    return names
 
 
 def _check_spelling(command: click.Command, extra: dict[str, Any]) -> None:
@@ -209,7 +225,8 @@ def _show(report: RunReport) -> None:
 
     if report.submitted:
         return
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    # a terminal too narrow for the numbers wraps the lines, which loses nothing
+    console = Console(width=max(Console().width, 72) if sys.stdout.isatty() else 120)
     if report.throughput:
         console.print(throughput_table(report))
     for path in report.outputs:

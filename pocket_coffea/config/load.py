@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import os
 import pickle
+import re
 import sys
-import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,11 +25,15 @@ from pocket_coffea.utils.modules import (
     is_user_module,
     modules_below,
     path_import,
+    user_place,
 )
 
 __all__ = ["load_config"]
 
 log = logging.getLogger(__name__)
+
+_NO_NAME = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
+_NO_ARGUMENT = re.compile(r"Configurator\.__init__\(\) got an unexpected keyword argument '(\w+)'")
 
 
 def load_config(
@@ -171,8 +176,13 @@ def _user_errors(file: Path) -> Iterator[None]:
     """Report what the user's code raises with the place in the user's file, as a ConfigurationError."""
     try:
         yield
+    except SystemExit as error:
+        msg = (
+            f"{user_place(error) or file}\nA configuration must not end the program (exit code {error.code})."
+        )
+        raise ConfigurationError(msg) from error
     except Exception as error:
-        place = _place(error, file)
+        place = user_place(error)
         if isinstance(error, PocketCoffeaError):
             if place is None:
                 raise
@@ -182,26 +192,16 @@ def _user_errors(file: Path) -> Iterator[None]:
         raise ConfigurationError(msg) from error
 
 
-def _place(error: Exception, file: Path) -> str | None:
-    """Return the innermost line of a user's file that the error passed through."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}:\n    {(error.text or '').strip()}"
-    folder = file.parent.resolve()
-    package = Path(__file__).resolve().parent.parent
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        source = Path(frame.filename).resolve()
-        if (
-            source.is_relative_to(folder)
-            and not source.is_relative_to(package)
-            and "site-packages" not in source.parts
-        ):
-            return f"{frame.filename}, line {frame.lineno}, in {frame.name}:\n    {frame.line}"
-    return None
-
-
 def _hint(error: Exception, file: Path) -> str:
-    if not isinstance(error, ModuleNotFoundError) or not error.name:
-        return ""
-    siblings = [other.stem for other in file.parent.glob("*.py")]
-    near = nearest(error.name, siblings)
-    return f". Did you mean {' or '.join(map(repr, near))}, next to {file.name}?" if near else ""
+    """Return the names that may have been meant, with a full stop and a space before them."""
+    near: list[str] = []
+    where = ""
+    if isinstance(error, ModuleNotFoundError):
+        near = nearest(error.name or "", [other.stem for other in file.parent.glob("*.py")])
+        where = f", next to {file.name}"
+    elif isinstance(error, ImportError) and (found := _NO_NAME.search(str(error))):
+        near = nearest(found[1], dir(sys.modules.get(found[2])))
+        where = f" of {found[2]}"
+    elif isinstance(error, TypeError) and (found := _NO_ARGUMENT.search(str(error))):
+        near = nearest(found[1], inspect.signature(Configurator).parameters)
+    return f". Did you mean {' or '.join(map(repr, near))}{where}?" if near else ""

@@ -33,7 +33,10 @@ DASK_SETTINGS: dict[str, Any] = {
 }
 
 #: Without routes the status servers answer nothing; they cannot be left out altogether.
-_NO_STATUS_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+_NO_STATUS_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 
 NO_DASK = (
     "the dask executor needs the packages dask, distributed and cryptography, of which {missing} is not "

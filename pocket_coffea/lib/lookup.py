@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from typing import Any
 
 from pocket_coffea.errors import MissingBranch, UnknownName, did_you_mean, nearest
@@ -97,6 +98,20 @@ def missing_field(exc: Exception, events: Array, user: str) -> MissingField | No
     if found is None or isinstance(exc, MissingField):
         return None
     name = found.group(1)
-    return MissingField(
-        f"{user} reads the field {name!r}, which is not there. {similar_fields(name, events)}"
-    )
+    owner = _owner(exc, name)
+    inner = events[owner].fields if owner in events.fields else []
+    if close := nearest(name, inner):
+        hint = f"Did you mean {' or '.join(repr(f'{owner}.{field}') for field in close)}?{dropped(name)}"
+    else:
+        hint = similar_fields(name, events)
+    return MissingField(f"{user} reads the field {name!r}, which is not there. {hint}")
+
+
+def _owner(exc: BaseException, name: str) -> str:
+    """Return of what the code that raised wanted the field, "" if its line does not tell: Jet of
+    ``events.Jet.ptt``.
+    """
+    pattern = re.compile(rf"""(\w+)(?:"]|'])?(?:\.|\[["']){re.escape(name)}\b""")
+    lines = [frame.line or "" for frame in traceback.extract_tb(exc.__traceback__)]
+    owners = [found[1] for line in lines if (found := pattern.search(line))]
+    return owners[-1] if owners else ""

@@ -19,6 +19,7 @@ from pocket_coffea.lib.memo import forget
 from pocket_coffea.run.event_source import close_all, open_events
 from pocket_coffea.run.plan import Skipped
 from pocket_coffea.run.retry import with_retries
+from pocket_coffea.utils.modules import user_place
 
 __all__ = ["ChunkTask", "chunk_metadata", "describe", "process_chunk", "unpack_processor"]
 
@@ -109,7 +110,9 @@ def _named(exc: Exception, item: WorkItem) -> Exception:
     if reading is not None:
         exc = reading
     if not isinstance(exc, PocketCoffeaError):
-        return ProcessingError(f"{type(exc).__name__}: {exc} ({describe(item)})")
+        place = user_place(exc)
+        text = f"{type(exc).__name__}: {exc}" + (f"\n{place}\n" if place else " ")
+        return ProcessingError(f"{text}({describe(item)})")
     if item.filename in str(exc) and item.dataset in str(exc):
         return exc
     return type(exc)(f"{exc} ({describe(item)})")

@@ -99,6 +99,8 @@ def _raise_unreadable(filename: str, error: Exception) -> NoReturn:
         reason = "it does not exist"
     elif isinstance(error, PermissionError):
         reason = "permission denied"
+    elif "://" not in filename and Path(filename).is_file() and not Path(filename).stat().st_size:
+        reason = "it is empty"
     else:
         reason = f"it is truncated, damaged or not a ROOT file ({type(error).__name__}: {_one_line(error)})"
     msg = (

@@ -13,11 +13,18 @@ import lz4.frame
 from coffea.processor import DaskExecutor, ProcessorABC, Runner
 from coffea.processor.executor import WorkItem
 
-from pocket_coffea.errors import ConfigurationError, InputFileError, NothingToDo
+from pocket_coffea.errors import (
+    ConfigurationError,
+    InputFileError,
+    NothingToDo,
+    PocketCoffeaError,
+    ProcessingError,
+)
 from pocket_coffea.run.chunk import ChunkTask
 from pocket_coffea.run.ledger import build_ledger
 from pocket_coffea.run.plan import FileInfo, Inspector, Plan, make_chunks, work_files
 from pocket_coffea.run.resume import CheckpointStore, DamagedCheckpoint
+from pocket_coffea.utils.modules import user_place
 
 __all__ = ["PocketRunner"]
 
@@ -50,7 +57,12 @@ class PocketRunner(Runner):
         """
         files = self._limit_preprocess_files(list(work_files(fileset, treename)))
         wanted = list(dict.fromkeys((file.filename, file.treename) for file in files))
-        infos = self._inspect(wanted) if wanted else {}
+        try:
+            infos = self._inspect(wanted) if wanted else {}
+        except InputFileError as exc:
+            datasets = {file.dataset for file in files if file.filename in str(exc)}
+            msg = f"{exc} (dataset {', '.join(sorted(datasets))})"
+            raise InputFileError(msg) from exc
         size = self.chunksize
         per_dataset = size if callable(size) else (lambda _metadata: size)
         self.plan = make_chunks(files, infos, per_dataset, self.maxchunks)
@@ -108,10 +120,7 @@ class PocketRunner(Runner):
         if not wrapped["processed"]:
             msg = f"None of the {len(self.plan.chunks)} chunks can be read; the first: {skipped[0].reason}"
             raise InputFileError(msg)
-        postprocess = getattr(processor_instance, "postprocess", None)
-        if callable(postprocess):
-            result = postprocess(wrapped["out"])
-            wrapped["out"] = wrapped["out"] if result is None else result
+        wrapped["out"] = _postprocessed(processor_instance, wrapped["out"])
         if self.savemetrics:
             wrapped["metrics"] = {"chunks": len(self.plan.chunks), "throughput": self.throughput}
         return {**wrapped, "exception": status}
@@ -156,3 +165,22 @@ class PocketRunner(Runner):
                 return executor(list(chunks), task, None)
             except DamagedCheckpoint as exc:
                 log.warning("%s", exc)  # it is gone now: the next round goes without it
+
+
+def _postprocessed(processor: Any, output: Any) -> Any:
+    """Return what the processor makes of the merged output. Raises ProcessingError for what user code
+    raises.
+    """
+    postprocess = getattr(processor, "postprocess", None)
+    if not callable(postprocess):
+        return output
+    try:
+        result = postprocess(output)
+    except PocketCoffeaError:
+        raise
+    except Exception as exc:
+        place = user_place(exc)
+        where = f"{place or ''}\nRaised in postprocess() of {type(processor).__name__}."
+        msg = f"{type(exc).__name__}: {exc}\n{where.lstrip()}"
+        raise ProcessingError(msg) from exc
+    return output if result is None else result

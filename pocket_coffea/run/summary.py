@@ -47,9 +47,9 @@ def throughput_table(report: RunReport) -> Any:
     from rich.table import Table
 
     table = Table(title="Throughput", box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("dataset")
+    table.add_column("dataset", overflow="fold", min_width=15)
     for name in ("events", "chunks", "seconds", "events/s"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)  # names are folded, not numbers
     for dataset, numbers in report.throughput.items():
         table.add_row(dataset, *_cells(numbers["events"], numbers["chunks"], numbers["seconds"]))
     events = sum(numbers["events"] for numbers in report.throughput.values())

@@ -10,6 +10,7 @@ import os
 import site
 import sys
 import sysconfig
+import traceback
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "modules_below",
     "path_import",
     "source_digests",
+    "user_place",
 ]
 
 
@@ -82,10 +84,34 @@ def is_user_module(module: Any) -> bool:
         or name in sys.builtin_module_names
     ):
         return False
-    path = Path(file).resolve()
+    return _is_user_file(Path(file).resolve())
+
+
+def _is_user_file(path: Path) -> bool:
     return not ({"site-packages", "dist-packages"} & set(path.parts)) and not any(
         path.is_relative_to(folder) for folder in _installed()
     )
+
+
+def user_place(error: BaseException | None) -> str | None:
+    """Return the innermost line of a user's file that an error, or what caused it, passed through.
+
+    None if there is no such line. The text is ``<file>, line <number>, in <function>:`` and the line itself.
+    """
+    package = Path(__file__).resolve().parent.parent
+    while error is not None:
+        place = None
+        if isinstance(error, SyntaxError) and error.filename:
+            place = f"{error.filename}, line {error.lineno}:\n    {(error.text or '').strip()}"
+        for frame in traceback.extract_tb(error.__traceback__):
+            source = Path(frame.filename)
+            if source.is_file() and not source.resolve().is_relative_to(package) and _is_user_file(source):
+                place = f"{frame.filename}, line {frame.lineno}, in {frame.name}:\n    {frame.line}"
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if place is not None:
+            return user_place(cause) or place
+        error = cause
+    return None
 
 
 def modules_below(directory: str | os.PathLike[str]) -> list[ModuleType]:

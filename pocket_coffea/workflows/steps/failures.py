@@ -8,6 +8,7 @@ from typing import Any
 
 from pocket_coffea.errors import InputFileError, PocketCoffeaError, ProcessingError
 from pocket_coffea.lib.lookup import MissingField, missing_field
+from pocket_coffea.utils.modules import user_place
 
 __all__ = ["describe_chunk", "guarded"]
 
@@ -24,7 +25,8 @@ def describe_chunk(metadata: Mapping[str, Any]) -> str:
 
 @contextmanager
 def guarded(processor: Any, step: str, variation: str | None = None) -> Iterator[None]:
-    """Run a step; name the step, dataset, file and entry range in whatever it raises.
+    """Run a step; name the line of the user's file, the step, dataset, file and entry range in whatever it
+    raises.
 
     Errors of the package keep their class. A missing field becomes :class:`MissingField`, a reading problem
     :class:`InputFileError`, and anything else :class:`ProcessingError`, each with the original as its cause.
@@ -40,6 +42,8 @@ def guarded(processor: Any, step: str, variation: str | None = None) -> Iterator
 def _translated(exc: Exception, processor: Any, step: str, variation: str | None) -> Exception:
     notes = "".join(f"\n{note}" for note in getattr(exc, "__notes__", ()))
     metadata = getattr(processor.events, "metadata", None) or {}
+    place = user_place(exc)
+    notes += f"\n{place}" if place else ""
     during = f"{step}()" + (f", variation {variation!r}" if variation else "")
     where = f"{_MARK}{during} of {type(processor).__name__}: {describe_chunk(metadata)}."
     if isinstance(exc, PocketCoffeaError):

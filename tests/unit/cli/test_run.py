@@ -283,6 +283,8 @@ def test_failed_datasets_are_recorded_and_run_again(run, analysis):
         (["--resubmit-failed"], 1, "--process-separately"),
         (["--chunk-size=3"], 1, "Did you mean --chunksize"),
         (["--filter-sample=x"], 1, "--filter-samples"),
+        (["--filter-samples", ""], 4, "--filter-samples is empty"),
+        (["--limit-files", "0"], 1, "limit-files = 0 is not allowed"),
         (["--tree-reduction=many"], 1, "tree-reduction = 'many' is not allowed"),
         (["-e", "futuers"], 1, "Did you mean 'futures'"),
         (["-e", "dask@lxplus"], 1, "remote executor 'dask@lxplus' is not in this version"),
@@ -313,6 +315,13 @@ def test_wrong_options(run, options, code, message):
             ["MuonGoood", "MuonGood", "DYJets"],
         ),
         ("custom_cuts.py", "events.ll.charge == 0", "(events.ll.charge == 0)[1:]", 3, ["opposite_sign"]),
+        (
+            "custom_cuts.py",
+            "events.ll.charge == 0",
+            "not_there == 0",
+            3,
+            ["NameError", "custom_cuts.py, line 8, in charges_cancel", "return not_there == 0", "DYJets"],
+        ),
         ("params/triggers.yaml", "IsoMu24", "IsoMu24: [", 1, ["triggers.yaml"]),
     ],
 )

@@ -226,6 +226,28 @@ def test_missing_module_with_the_nearest_file(analysis):
         load_config(analysis("one", config="import workflw\n"))
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_configuration_may_not_end_the_program(analysis, status):
+    config = analysis("A")
+    (config.parent / "helper.py").write_text(f"import sys\nsys.exit({status})\n")
+    with pytest.raises(ConfigurationError, match=rf"helper\.py, line 2, (?s:.*)exit code {status}"):
+        load_config(config)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ("import common_weights", "import common_weight", r"Did you mean 'common_weights'"),
+        ("categories={}", "categoris={}", r"Did you mean 'categories'"),
+    ],
+)
+def test_names_that_were_meant(analysis, old, new, hint):
+    config = analysis("A")
+    config.write_text(config.read_text().replace(old, new))
+    with pytest.raises(ConfigurationError, match=hint):
+        load_config(config)
+
+
 def test_our_errors_keep_their_type_and_get_the_line(analysis):
     text = CONFIG.replace("TAG", "1").replace("skim=[at_least(1)]", "skim=[at_least(1)], workflow_options=3")
     with pytest.raises(InvalidType, match=r"(?s)config\.py, line \d+, in <module>.*workflow_options must be"):

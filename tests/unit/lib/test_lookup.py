@@ -50,6 +50,19 @@ def test_missing_field_knows_other_errors():
     assert str(told) == "f reads the field 'Pt', which is not there. Did you mean 'Jet.pt'?"
 
 
+@pytest.mark.parametrize(
+    "read", [lambda events: events.Muon.ptt, lambda events: events["Muon", "ptt"], lambda e: e["Muon"]["ptt"]]
+)
+def test_the_collection_that_was_read_tells_which_field_was_meant(read):
+    muon = {"pt": 1.0, "eta": 0.0, "ptErr": 0.1}
+    events = ak.Array({"Jet": [[{"pt": 1.0}]], "SV": [[{"pt": 1.0}]], "Muon": [[muon]]})
+    with pytest.raises((AttributeError, LookupError)) as caught:
+        read(events)
+    told = str(missing_field(caught.value, events, "f"))
+    assert "Did you mean 'Muon.pt'" in told
+    assert "SV" not in told
+
+
 @pytest.mark.parametrize(("name", "instead"), [("MET", "PuppiMET"), ("jetId", "jet_selection")])
 def test_fields_that_new_nanoaod_dropped_have_a_successor(name, instead):
     events = ak.Array({"Jet": [[{"pt": 1.0}]]})

@@ -114,3 +114,18 @@ def test_the_closing_table():
 )
 def test_exit_codes(failed, skipped, code):
     assert RunReport(failed=failed, skipped=skipped).exit_code == code
+
+
+def test_a_narrow_table_folds_names_and_keeps_numbers_whole():
+    report = RunReport(wall_seconds=3.0)
+    name = "DATA_SingleMuon_2018_EraA_of_a_long_name"
+    report.add_throughput({name: {"events": 123456789, "chunks": 1000, "seconds": 3600.0}})
+    out = io.StringIO()
+    Console(file=out, width=72).print(throughput_table(report))
+    text = out.getvalue()
+    assert "123,456,789" in text
+    assert "3,600.0" in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert "DATA_SingleMuon_2018_EraA_of_a_long_name" in "".join(
+        line.split("  ")[1] for line in text.splitlines() if line.strip()
+    )

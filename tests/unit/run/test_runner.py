@@ -158,23 +158,27 @@ def truncated(path, tmp_path):
     return str(bad)
 
 
-@pytest.mark.parametrize("how", ["missing", "truncated", "text", "no tree"])
+@pytest.mark.parametrize("how", ["missing", "truncated", "text", "empty", "no tree"])
 def test_a_bad_file_is_an_error_that_names_it(filesets, tmp_path, how):
     good = filesets["DY_2018"]["files"][0]
     bad = {
         "missing": str(tmp_path / "missing.root"),
         "truncated": truncated(good, tmp_path),
         "text": str(tmp_path / "text.root"),
+        "empty": str(tmp_path / "empty.root"),
         "no tree": good,
     }[how]
     if how == "text":
         Path(bad).write_text("not a ROOT file")
+    if how == "empty":
+        Path(bad).touch()
     broken = {"DY_2018": {**filesets["DY_2018"], "files": [good, bad]}}
     if how == "no tree":
         with pytest.raises(InputFileError, match="no tree 'Evens'"):
             runner()(broken, treename="Evens", processor_instance=MuonPt())
         return
-    with pytest.raises(InputFileError, match=Path(bad).name):
+    reason = {"missing": "does not exist", "empty": "is empty"}.get(how, "truncated")
+    with pytest.raises(InputFileError, match=rf"{Path(bad).name}: it .*{reason}.*\(dataset DY_2018\)"):
         run(broken)
     output, made = run(broken, skipbadfiles=True)
     assert output["events"] == {"DY_2018": 300}
@@ -235,13 +239,29 @@ def test_no_files_is_nothing_to_do():
 
 def test_errors_of_user_code_name_the_chunk_and_are_not_retried(filesets, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _s: pytest.fail("user errors must not be retried"))
-    with pytest.raises(ProcessingError, match=r"KeyError: 'made to fail'.*DY_2018.*entries 60-120"):
+    with pytest.raises(ProcessingError, match=r"(?s)KeyError: 'made to fail'.*DY_2018.*entries 60-120"):
         run(filesets, MuonPt(fail_at=60))
 
 
 def test_a_processor_that_returns_nothing(filesets):
     with pytest.raises(ProcessingError, match=r"ReturnsNothing\.process\(\) returned None"):
         run(filesets, ReturnsNothing())
+
+
+class FailsAtTheEnd(MuonPt):
+    def postprocess(self, accumulator):
+        return accumulator["no such entry"]
+
+
+def test_errors_of_user_code_show_its_line(filesets):
+    line = r"test_runner\.py, line \d+, in process:\n    raise KeyError"
+    with pytest.raises(ProcessingError, match=line):
+        run(filesets, MuonPt(fail_at=0))
+    with pytest.raises(
+        ProcessingError,
+        match=r"(?s)in postprocess:\n    return accumulator.*postprocess\(\) of FailsAtTheEnd",
+    ):
+        run(filesets, FailsAtTheEnd(), maxchunks=1)
 
 
 def test_a_field_that_does_not_exist(filesets):

@@ -11,6 +11,7 @@ from pocket_coffea.utils.modules import (
     modules_below,
     path_import,
     source_digests,
+    user_place,
 )
 
 
@@ -124,3 +125,18 @@ def test_what_has_no_file_is_its_code():
     assert list(first) == ["e_notebook.f"]
     assert first != source_digests([scope["f"]])
     assert source_digests([len, json.dumps]) == {}
+
+
+def test_the_place_of_an_error_is_the_innermost_line_of_the_user(tmp_path):
+    write(tmp_path, p_inner="import json\n\ndef f(text):\n    return json.loads(text)\n")
+    add_to_path(tmp_path)
+    inner = path_import(tmp_path / "p_inner.py")
+    try:
+        try:
+            inner.f("{")
+        except ValueError as error:
+            raise ConfigurationError("ours") from error
+    except ConfigurationError as error:
+        place = user_place(error)
+    assert place == f"{tmp_path}/p_inner.py, line 4, in f:\n    return json.loads(text)"
+    assert user_place(ValueError("never raised")) is None
