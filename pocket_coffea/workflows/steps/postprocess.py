@@ -34,7 +34,7 @@ def postprocess(processor: Any, accumulator: dict[str, Any]) -> dict[str, Any]:
     fresh = _fresh_datasets(accumulator, cfg)
     _describe(accumulator, cfg, fresh)
     apply_skim_sumgenweights_override(accumulator, {name: cfg.filesets[name] for name in fresh})
-    if not processor.workflow_options.get("donotscale_sumgenweights", False):
+    if not to_bool(processor.workflow_options.get("donotscale_sumgenweights")):
         for dataset in fresh:
             if to_bool(cfg.filesets[dataset]["metadata"]["isMC"]):
                 _normalise(accumulator, cfg, dataset)
@@ -156,7 +156,12 @@ def _all_names(level: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _scaled(histogram: hist.Hist, factors: _Factors, name: str) -> hist.Hist:
-    """Return the histogram with each category scaled (in place where the storage can hold fractions)."""
+    """Return the histogram with each category scaled (in place where the storage can hold fractions).
+
+    One that a hook made without categories is scaled as a whole.
+    """
+    if "cat" not in histogram.axes.name:
+        return _multiplied(histogram, factors.of("", name))
     categories = list(histogram.axes["cat"])
     by_category = np.array([factors.of(category, name) for category in categories])
     if np.all(by_category == 1.0):

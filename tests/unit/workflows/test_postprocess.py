@@ -84,12 +84,13 @@ def test_do_postprocessing_false_leaves_the_output_alone(make_config, analysis):
     assert raw["datasets_metadata"] == {}
 
 
-def test_donotscale_still_describes_the_datasets(make_config, analysis):
-    config = make_config(workflow_options={"donotscale_sumgenweights": True})
+@pytest.mark.parametrize(("option", "scaled"), [(True, False), ("true", False), ("False", True)])
+def test_donotscale_still_describes_the_datasets(make_config, analysis, option, scaled):
+    config = make_config(workflow_options={"donotscale_sumgenweights": option})
     raw = analysis.run(config, postprocess=False)
     sums = copy.deepcopy(raw["sumw"])
     output = config.processor_instance.postprocess(raw)
-    assert output["sumw"] == sums
+    assert (output["sumw"] != sums) == scaled
     assert set(output["datasets_metadata"]["by_dataset"]) == {"DY_2018"}
 
 
@@ -164,6 +165,18 @@ def test_integer_histograms_of_simulation_become_fractions(make_config, analysis
         values(output, "all"), values(before, "all") / before["sum_genweights"]["DY_2018"]
     )
     assert output["variables"]["met"]["DY"]["DY_2018"].storage_type is hist.storage.Double
+
+
+def test_histograms_that_a_hook_made_without_categories(make_config, analysis):
+    class Own(analysis.SmallProcessor):
+        def fill_histograms_extra(self, variation):
+            own = hist.Hist(hist.axis.Regular(2, 0, 500, name="met"), storage="weight")
+            own.fill(np.asarray(self.events.MET.pt), weight=self.weights_manager.get_weight())
+            self.output["variables"]["own"] = {self._sample: {self._dataset: own}}
+
+    output = analysis.run(make_config(Own))
+    own = output["variables"]["own"]["DY"]["DY_2018"]
+    assert own.sum(flow=True).value == pytest.approx(output["sumw"]["all"]["DY_2018"]["DY"]["nominal"])
 
 
 def test_dataset_that_is_not_configured_is_refused(make_config, analysis):
