@@ -8,6 +8,7 @@ virtual.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -191,8 +192,29 @@ def jagged(offsets: IntArray, values: np.ndarray[Any, Any], like: Array | None =
     return ak.Array(layout, behavior=like.behavior, attrs=like.attrs)
 
 
+@functools.cache
+def _let_fields_hide_delta_r() -> None:
+    """Let ``pairs.deltaR`` be the field of that name, for candidates that have one.
+
+    The vectors of coffea 0.7 had no method deltaR, so analyses read the field as an attribute; now the method
+    would hide it. Candidates without the field keep the method, and ``delta_r`` works for all.
+    """
+    from coffea.nanoevents.methods.candidate import PtEtaPhiMCandidate
+
+    def delta_r(self: Any, other: Any) -> Any:
+        return super(PtEtaPhiMCandidate, self).deltaR(other)
+
+    def field_or_method(self: Any) -> Any:
+        return self["deltaR"] if "deltaR" in self.fields else functools.partial(delta_r, self)
+
+    PtEtaPhiMCandidate.delta_r = delta_r
+    PtEtaPhiMCandidate.deltaR = property(field_or_method)
+
+
 def candidates(fields: Mapping[str, np.ndarray[Any, Any]], like: Array) -> Array:
     """One PtEtaPhiMCandidate per event from flat columns; the charge is 0 unless given."""
+    if "deltaR" in fields:
+        _let_fields_hide_delta_r()
     columns = dict(fields)
     columns.setdefault("charge", np.zeros(len(columns["pt"])))
     contents = [ak.contents.NumpyArray(np.ascontiguousarray(values)) for values in columns.values()]

@@ -8,6 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from pocket_coffea.lib.lookup import field_of
 from pocket_coffea.types import Array, BoolArray, FloatArray
 from pocket_coffea.workflows.steps.subsamples import labels
 
@@ -36,7 +37,8 @@ def generator_sums(events: Array, *, is_skim: bool) -> tuple[float, float]:
     weights = ak.to_numpy(events["genWeight"]).astype(np.float64)
     signs = np.sign(weights)
     if is_skim:
-        rescale = ak.to_numpy(events[SKIM_RESCALE]).astype(np.float64)
+        user = "A dataset whose metadata say isSkim"
+        rescale = ak.to_numpy(field_of(events, SKIM_RESCALE, user)).astype(np.float64)
         sign_field = SKIM_RESCALE_SIGN if SKIM_RESCALE_SIGN in events.fields else SKIM_RESCALE
         weights = weights * rescale
         signs = signs * ak.to_numpy(events[sign_field]).astype(np.float64)

@@ -224,6 +224,19 @@ def test_dilepton_kinematics():
     assert flat.mass == pytest.approx(pair.mass)
 
 
+def test_delta_r_of_a_pair_is_a_field_and_of_leptons_a_method():
+    from coffea.nanoevents.methods import nanoaod
+
+    muons = objects("Muon", [[{"pt": 45.0, "eta": 1.0}, {"pt": 40.0, "eta": -1.0}], []], mass=0.1)
+    muons = ak.with_name(muons, "Muon", behavior=nanoaod.behavior)
+    pairs = get_dilepton(None, muons)
+    assert pairs.deltaR.tolist() == [2.0, -1.0] == pairs["deltaR"].tolist()
+    assert pairs[0].deltaR == 2.0
+    assert pairs.delta_r(pairs).tolist() == [0.0, 0.0]
+    first, second = muons[:1, 0], muons[:1, 1]
+    assert first.deltaR(second).tolist() == first.delta_r(second).tolist() == [2.0]
+
+
 def test_dilepton_ignores_padding():
     muons = ak.pad_none(leptons([(50.0, 1), (40.0, -1)], [(5.0, 1)]), 3)
     assert get_dilepton(None, muons).l2pt.tolist() == [40, -1]

@@ -73,11 +73,12 @@ def make_config(tmp_path: Path, sample_file: Callable, parameters: Any) -> Calla
         datasets: dict[str, tuple] | None = None,
         subsamples: dict | None = None,
         load: bool = True,
+        flavour: str = "v9",
         **overrides: Any,
     ) -> Configurator:
         filesets = {}
         for name, (sample, kind, n_events, extra) in (datasets or {"DY_2018": ("DY", "dy", 400, {})}).items():
-            info = sample_file("v9", kind, n_events)
+            info = sample_file(flavour, kind, n_events)
             own = {"xsec": str(info.xsec)} if info.is_mc else {"era": "A", "primaryDataset": "SingleMuon"}
             metadata = {
                 "sample": sample,

@@ -8,7 +8,8 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from pocket_coffea.errors import InvalidValue, PhysicsNotAvailable
+from pocket_coffea.errors import DataFileNotFound, InvalidValue, MissingBranch, PhysicsNotAvailable
+from pocket_coffea.lib.hist_manager import Axis, HistConf
 from pocket_coffea.parameters import defaults
 from pocket_coffea.workflows.genweights import genWeightsProcessor
 from pocket_coffea.workflows.semileptonic_triggerSF import semileptonicTriggerProcessor
@@ -25,6 +26,7 @@ object_preselection:
 HLT_triggers:
   2018: {SingleMuon: [IsoMu24]}
 """
+RUN3 = "object_preselection: {Electron: {id: mvaIso_WP90}, Jet: {puId: null}}"
 
 
 @pytest.fixture
@@ -65,6 +67,48 @@ def test_tthbb_objects_and_counts(make_config, analysis, selection):
     np.testing.assert_allclose(events.JetGood_Ht, ak.sum(events.JetGood.pt, axis=1), rtol=1e-5)
     assert ak.all(events.nJetGoodBFlavour == ak.sum(events.JetGood.hadronFlavour == 5, axis=1))
     assert ak.all(events.nJetGoodCFlavour == ak.sum(events.JetGood.hadronFlavour == 4, axis=1))
+
+
+def test_tthbb_on_nano12(make_config, analysis, selection):
+    workflow, seen = recorded(ttHbbBaseProcessor)
+    config = make_config(
+        workflow,
+        datasets={"TT_2022": ("TT", "ttbar", 300, {"year": "2022_preEE"})},
+        flavour="v12",
+        parameters=defaults.merge_parameters_from_string(selection, RUN3),
+        variables={"met": HistConf([Axis(coll="PuppiMET", field="pt", bins=2, start=0, stop=50, label="p")])},
+    )
+    (raw,) = analysis.chunks(config, 300)
+    output = config.processor_instance.process(raw)
+    (events,) = seen
+    assert config.processor_instance.nano_version == 12
+    assert ak.sum(events.nBJetGood) > 0
+    assert ak.all(events.BJetGood.btagDeepFlavB > 0.3086)
+    assert set(ak.flatten(events.JetGood.jetId_corrected)) <= {2, 6}
+    met = output["variables"]["met"]["TT"]["TT_2022"][{"cat": "all"}]
+    assert met.sum(flow=True).value == pytest.approx(np.sum(np.asarray(raw.genWeight, dtype=float)))
+
+
+@pytest.mark.parametrize(
+    ("met", "error", "message"),
+    [
+        ("MET", MissingBranch, "no collection 'MET'.*NanoAOD 15 has PuppiMET and PFMET instead"),
+        ("PuppiMET", DataFileNotFound, r"Jet has no jetId in this NanoAOD version.*jetid\.json"),
+    ],
+)
+def test_nano15_says_what_is_different(make_config, analysis, selection, monkeypatch, met, error, message):
+    monkeypatch.delenv("POCKET_COFFEA_DATA", raising=False)
+    monkeypatch.setattr("pocket_coffea.utils.data_files.CVMFS_METADATA", "/nowhere")
+    config = make_config(
+        analysis.SmallProcessor if met == "MET" else ttHbbBaseProcessor,
+        datasets={"TT_2024": ("TT", "ttbar", 300, {"year": "2024"})},
+        flavour="v15",
+        parameters=defaults.merge_parameters_from_string(selection, RUN3),
+        variables={"met": HistConf([Axis(coll=met, field="pt", bins=2, start=0, stop=50, label="p")])},
+    )
+    (raw,) = analysis.chunks(config, 300)
+    with pytest.raises(error, match=message):
+        config.processor_instance.process(raw)
 
 
 def test_tthbb_on_data_has_no_flavours(make_config, analysis, selection):

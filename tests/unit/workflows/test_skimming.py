@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import uproot
 
+from pocket_coffea.errors import MissingBranch
 from pocket_coffea.lib.calibrators.calibrator import Calibrator
 from pocket_coffea.utils.skim import save_skimed_dataset_definition
 
@@ -179,3 +180,9 @@ def test_data_get_no_rescale_branch(make_config, analysis, tmp_path):
     tree = uproot.open(output["skimmed_files"]["D_2018"][0])["Events"]
     assert "skimRescaleGenWeight" not in set(tree.keys())
     assert tree.num_entries == 50
+
+
+def test_files_that_are_no_skim_are_not_taken_for_one(make_config, analysis):
+    config = make_config(datasets={"DY_2018": ("DY", "dy", 400, {"isSkim": "True"})})
+    with pytest.raises(MissingBranch, match=r"say isSkim needs events\.skimRescaleGenWeight"):
+        analysis.run(config)
