@@ -134,6 +134,23 @@ def test_fields_before_the_preselection_persist_and_later_ones_do_not(make_confi
     assert sorted(seen[1:]) == [("shiftDown", True, False), ("shiftUp", True, False)]
 
 
+def test_debug_calibrators_logs_what_changed(make_config, analysis, caplog):
+    options = {"debug_calibrators": True}
+    config = make_config(calibrators=[JetShift], variations=SHAPES, workflow_options=options)
+    events = first_chunk(analysis, config)
+    with caplog.at_level("INFO"):
+        config.processor_instance.process(events)
+    lines = [record.getMessage() for record in caplog.records if "debug_calibrators" in record.getMessage()]
+    assert [line.split("variation ")[1].split(":")[0] for line in lines] == [
+        "nominal",
+        "shiftUp",
+        "shiftDown",
+    ]
+    after, before = (float(part.split()[-1]) for part in lines[1].rsplit(",", 1))
+    assert "Jet.pt (by workflow_test_jet_shift)" in lines[1]
+    assert after == pytest.approx(1.2 * before, rel=1e-4)
+
+
 def test_events_given_by_the_caller_are_left_as_they_are(make_config, analysis):
     config = make_config(calibrators=[JetShift], variations=SHAPES)
     events = first_chunk(analysis, config)
