@@ -18,7 +18,7 @@ import cloudpickle
 
 from pocket_coffea.config.configurator import Configurator
 from pocket_coffea.errors import ConfigurationError, DataFileNotFound, InvalidType, PocketCoffeaError, nearest
-from pocket_coffea.lib.class_registry import forget_definitions
+from pocket_coffea.lib.class_registry import configuration_file
 from pocket_coffea.utils.modules import (
     add_to_path,
     evict_siblings,
@@ -80,10 +80,9 @@ def _execute(file: Path) -> Configurator:
         msg = f"{file} is neither a Python file (.py) nor a saved configuration (.pkl)."
         raise ConfigurationError(msg)
     _forget_registration(evict_siblings(file.parent))
-    forget_definitions()
     add_to_path(file.parent)
     before = set(sys.modules)
-    with _user_errors(file):
+    with configuration_file(), _user_errors(file):
         module = path_import(file, f"_pocket_coffea_config_{file.stem}")
     config = _find_cfg(module, file)
     cloudpickle.register_pickle_by_value(module)

@@ -8,6 +8,7 @@ and by which execution of that file defines it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -18,7 +19,7 @@ from typing import Any
 
 from pocket_coffea.errors import InvalidValue
 
-__all__ = ["Definition", "check_name", "definition_of", "forget_definitions", "register"]
+__all__ = ["Definition", "check_name", "configuration_file", "definition_of", "register"]
 
 #: Entries of a class body that say nothing of what the class does.
 _INCIDENTAL = frozenset({"__module__", "__firstlineno__", "__static_attributes__", "__classcell__"})
@@ -91,13 +92,25 @@ def register(
 _DEFINITIONS: dict[type, Definition] = {}
 
 
-def forget_definitions() -> None:
-    """Let the names of the user's classes be defined anew, wherever: another configuration begins.
+#: The classes of the user that the last configuration file defined.
+_OF_CONFIGURATION: set[type] = set()
 
-    The classes stay what they are. Names of the package stay taken.
+
+@contextlib.contextmanager
+def configuration_file() -> Iterator[None]:
+    """Execute a configuration file in this context: its names need not differ from those of the one before.
+
+    The classes of the other configuration stay what they are.
     """
-    for cls in [cls for cls in _DEFINITIONS if not cls.__module__.startswith("pocket_coffea.")]:
-        del _DEFINITIONS[cls]
+    for cls in _OF_CONFIGURATION:
+        _DEFINITIONS.pop(cls, None)
+    _OF_CONFIGURATION.clear()
+    before = set(_DEFINITIONS)
+    try:
+        yield
+    finally:
+        new = set(_DEFINITIONS) - before
+        _OF_CONFIGURATION.update(cls for cls in new if not cls.__module__.startswith("pocket_coffea."))
 
 
 def check_name(name: object, kind: str, owner: str) -> str:
