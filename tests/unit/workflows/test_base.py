@@ -385,3 +385,20 @@ def test_histograms_about_the_processing_get_the_custom_axes_that_hold_for_a_chu
     assert list(presel.axes.name) == ["cat", "variation", "year", "nevents"]
     assert presel[{"cat": "all", "year": "2018"}].sum() == 3  # chunks
     assert list(output["variables"]["met"]["DY"]["DY_2018"].axes.name)[2:4] == ["year", "twice"]
+
+
+def test_processing_metadata_count_the_preselected_events_of_the_nominal_pass(make_config, analysis):
+    config = make_config(
+        calibrators=[JetShift],
+        variations=SHAPES,
+        preselections=[analysis.at_least(1)],
+        variables={"met": analysis.met_hist(), **processing_metadata_hists(["all"], 400)},
+    )
+    output = config.processor_instance.process(first_chunk(analysis, config, size=400))
+    preselected = output["cutflow"]["presel"]["DY_2018"]
+    assert preselected["shiftDown"] < preselected["nominal"] < preselected["shiftUp"]
+    axis = output["processing_metadata"]["events_per_chunk_presel"]["DY"]["DY_2018"]
+    filled = axis[{"cat": "all"}].values()
+    assert filled.sum() == 1
+    low, high = axis.axes[-1][int(filled.argmax())]
+    assert low <= preselected["nominal"] < high
