@@ -19,10 +19,10 @@ from pocket_coffea.run.filesets import Filesets
 from pocket_coffea.run.ledger import skipped_files
 from pocket_coffea.run.options import RunOptions, per_sample
 from pocket_coffea.run.outputs import OutputFolder
-from pocket_coffea.run.plan import plan_digest
+from pocket_coffea.run.plan import describe_plan, plan_digest
 from pocket_coffea.run.progress import Progress
 from pocket_coffea.run.provenance import code_identity, make_provenance
-from pocket_coffea.run.resume import CheckpointStore, resume_folder
+from pocket_coffea.run.resume import CheckpointStore, changed_since, resume_folder
 from pocket_coffea.run.runner import PocketRunner
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.run.summary import RunReport
@@ -96,10 +96,11 @@ class GroupRunner:
         start = datetime.now(UTC)
         runner = self._runner()
         plan = runner.make_plan(filesets, "Events")
-        digest = self._plan_digest(plan, filesets)
+        identity = self._identity(filesets)
+        digest = plan_digest(plan.chunks, identity)
         if self._done_before(name, digest):
             return
-        runner.store = self._store(digest, plan)
+        runner.store = self._store(name, digest, plan, identity)
         self._hint(len(plan.chunks))
         self.progress.start(name, plan.chunks)
         try:
@@ -147,25 +148,27 @@ class GroupRunner:
     def _fan_in(self) -> int:
         return int(self.options["tree-reduction"])
 
-    def _plan_digest(self, plan: Any, filesets: Filesets) -> str:
-        identity = {
+    def _identity(self, filesets: Filesets) -> dict[str, Any]:
+        """Return what decides the output besides the chunks."""
+        return {
             "configuration": self.digests["configuration"],
             "parameters": self.digests["parameters"],
             "metadata": {name: dict(fileset["metadata"]) for name, fileset in filesets.items()},
             "code": code_identity()["source_digest"],
             "tree-reduction": self._fan_in(),
         }
-        return plan_digest(plan.chunks, identity)
 
-    def _store(self, digest: str, plan: Any) -> CheckpointStore | None:
+    def _store(self, name: str, digest: str, plan: Any, identity: dict[str, Any]) -> CheckpointStore | None:
         store = CheckpointStore(self.resume / digest[:16], self._fan_in(), plan.chunks)
         kept = store.count()
         if self.request.resume:
             log.info("--resume: %d of %d chunks are completed already", kept, len(plan.chunks))
-            if not kept and self.resume.is_dir() and any(self.resume.iterdir()):
+            changed = [] if kept else changed_since(self.resume, name, describe_plan(plan.chunks, identity))
+            if changed:
                 log.warning(
-                    "completed chunks of another configuration, code version or chunking are not used; "
-                    "starting afresh"
+                    "--resume: completed chunks of another run are not used, because these changed: %s; "
+                    "starting afresh",
+                    ", ".join(changed),
                 )
         elif kept:
             log.warning(
@@ -174,7 +177,10 @@ class GroupRunner:
                 kept,
             )
             store.clear()
-        return store if self.options["checkpoint"] else None
+        if not self.options["checkpoint"]:
+            return None
+        store.describe(name, describe_plan(plan.chunks, identity))
+        return store
 
     def _hint(self, chunks: int) -> None:
         workers = self.report.workers

@@ -130,8 +130,7 @@ def _processing() -> Iterable[Option]:
         "tree-reduction",
         k.INTEGER,
         "How many partial results are added up at once.",
-        REMOTE,
-        20,
+        default=20,
         minimum=2,
         nullable=False,
     )

@@ -14,7 +14,16 @@ from pocket_coffea.errors import ConfigurationError, InputFileError
 from pocket_coffea.run.event_source import close_all, file_summary
 from pocket_coffea.run.retry import with_retries
 
-__all__ = ["FileInfo", "Inspector", "Plan", "Skipped", "make_chunks", "plan_digest", "work_files"]
+__all__ = [
+    "FileInfo",
+    "Inspector",
+    "Plan",
+    "Skipped",
+    "describe_plan",
+    "make_chunks",
+    "plan_digest",
+    "work_files",
+]
 
 
 @dataclass(frozen=True)
@@ -134,3 +143,9 @@ def plan_digest(chunks: Sequence[WorkItem], identity: Mapping[str, Any]) -> str:
         "identity": identity,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def describe_plan(chunks: Sequence[WorkItem], identity: Mapping[str, Any]) -> dict[str, str]:
+    """Return a digest for each thing that decides the output, to tell which of them changed."""
+    parts = {name: plan_digest([], {name: value}) for name, value in identity.items()}
+    return {**parts, "chunks (files, limits or chunksize)": plan_digest(chunks, {})}

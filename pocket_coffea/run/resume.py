@@ -8,10 +8,11 @@ keeps some dozens of files. Files appear whole or not at all, so that the proces
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from coffea.processor.executor import WorkItem
 
 from pocket_coffea.errors import PocketCoffeaError
 from pocket_coffea.executors.reduction import pack, unpack
+from pocket_coffea.utils.atomic import write_whole
 
-__all__ = ["CheckpointStore", "DamagedCheckpoint", "resume_folder"]
+__all__ = ["CheckpointStore", "DamagedCheckpoint", "changed_since", "resume_folder"]
 
 log = logging.getLogger(__name__)
 
+#: What the outputs kept in a folder depend on.
+DESCRIPTION = "description.json"
 #: Writing may take this share of the running time; a chunk that would cost more is not kept.
 MAX_SHARE = 0.03
 #: Writing that is always allowed, in seconds.
@@ -149,8 +153,29 @@ class CheckpointStore(CheckpointerABC):
         names = [path.stem.partition("-")[0] for path in self.folder.glob("*.node")]
         return sum(self.fan_in ** int(level) for level in names)
 
+    def describe(self, group: str, parts: Mapping[str, str]) -> None:
+        """Write down what the kept outputs depend on, for :func:`changed_since` in a later run."""
+        with contextlib.suppress(OSError):  # without it a later run only knows less
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / DESCRIPTION, json.dumps({"group": group, "parts": dict(parts)}))
+
     def clear(self) -> None:
         """Remove what is kept for this plan, and the folder above when nothing else is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.folder.parent.rmdir()
+
+
+def changed_since(folder: Path, group: str, parts: Mapping[str, str]) -> list[str]:
+    """Return what differs between now and the unfinished run of a group whose chunks are kept in ``folder``.
+
+    Empty when no chunk is kept.
+    """
+    changed: list[str] = []
+    for path in sorted(folder.glob(f"*/{DESCRIPTION}")):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            before = json.loads(path.read_text(encoding="utf-8"))
+            if before["group"] == group and next(path.parent.glob("*.node"), None) is not None:
+                then = before["parts"]
+                changed += [name for name, digest in parts.items() if then.get(name) != digest]
+    return list(dict.fromkeys(changed))

@@ -135,50 +135,31 @@ def test_the_saved_configuration_runs_and_gives_the_same(run, analysis):
     assert first["provenance"]["digests"] == second["provenance"]["digests"]
 
 
-def test_futures_give_the_bits_of_iterative(run):
-    iterative = run("-c", "110", "--tree-reduction=3")
-    futures = run(
-        "-c", "110", "--tree-reduction=3", "-e", "futures", "-s", "2", outputdir=run.folder / "futures"
-    )
-    assert comparable(iterative) == comparable(futures)
-    again = run(
-        "-c", "110", "--tree-reduction=3", "-e", "futures", "-s", "2", outputdir=run.folder / "futures"
-    )
-    assert comparable(iterative) == comparable(again)
+#: Seven chunks, merged on three levels.
+SEVEN_CHUNKS = ("-c", "200", "--tree-reduction=2")
+
+
+@pytest.fixture
+def iterative(run):
+    """The output of the iterative executor."""
+    return comparable(run(*SEVEN_CHUNKS))
+
+
+def test_futures_give_the_bits_of_iterative(run, iterative):
+    options = (*SEVEN_CHUNKS, "-e", "futures", "-s", "2")
+    futures = run(*options, outputdir=run.folder / "futures")
+    assert "7/7 chunks" in run.text
+    assert iterative == comparable(futures)
+    again = run(*options, outputdir=run.folder / "futures")
+    assert iterative == comparable(again)
 
 
 @pytest.mark.slow
-def test_dask_gives_the_bits_of_iterative(analysis, run):
+def test_dask_gives_the_bits_of_iterative(run, iterative):
     pytest.importorskip("distributed")
-    iterative = run("-c", "110", "--tree-reduction=3")
-    command = [
-        sys.executable,
-        "-m",
-        "pocket_coffea.cli.main",
-        "run",
-        "--cfg",
-        str(analysis / "analysis_config.py"),
-    ]
-    done = subprocess.run(
-        [
-            *command,
-            "-o",
-            str(analysis / "dask"),
-            "-c",
-            "110",
-            "--tree-reduction=3",
-            "-e",
-            "dask@local",
-            "-s",
-            "2",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert comparable(iterative) == comparable(load(str(analysis / "dask" / "output_all.coffea")))
+    dask = run(*SEVEN_CHUNKS, "-e", "dask@local", "-s", "2", outputdir=run.folder / "dask")
+    assert "7/7 chunks" in run.text
+    assert iterative == comparable(dask)
 
 
 def test_limits_and_chunks(run, analysis):
@@ -412,7 +393,7 @@ SLOW = """
         name = "{{dataset}}-{{entrystart}}-{{entrystop}}".format(**self.events.metadata)
         mark = pathlib.Path({marks!r}) / name
         mark.write_text(mark.read_text() + "x" if mark.exists() else "x")
-        time.sleep(0.15)
+        time.sleep(0.1)
 
     def apply_object_preselection"""
 
@@ -422,8 +403,8 @@ def test_a_run_that_was_killed_goes_on_from_its_completed_chunks(run, analysis, 
     marks = tmp_path / "marks"
     marks.mkdir()
     edit(analysis / "workflow.py", "\n    def apply_object_preselection", SLOW.format(marks=str(marks)))
-    # fileuuids tell the two DY files apart, entry ranges the chunks
-    options = ["-c", "55", "--tree-reduction=3", "-e", executor, "-s", "2"]
+    # entry ranges tell the chunks apart, also those of the two DY files
+    options = ["-c", "125", "--tree-reduction=2", "-e", executor, "-s", "2"]
     reference = run(*options, outputdir=analysis / "reference")
     n_chunks = len(list(marks.iterdir()))
     calls = sum(len(path.read_text()) for path in marks.iterdir())
@@ -448,7 +429,6 @@ def test_a_run_that_was_killed_goes_on_from_its_completed_chunks(run, analysis, 
         time.sleep(0.02)
     process.kill()
     process.wait(timeout=30)
-    time.sleep(0.5)
     assert not (analysis / "output" / "output_all.coffea").exists()
     assert list((analysis / "output" / ".resume").iterdir())
     output = run(*options, "--resume")
@@ -459,11 +439,13 @@ def test_a_run_that_was_killed_goes_on_from_its_completed_chunks(run, analysis, 
     assert not (analysis / "output" / ".resume").exists()
 
 
-def test_a_polite_end_closes_everything(analysis):
+def test_a_polite_end_closes_everything(analysis, tmp_path):
+    started = tmp_path / "started"
     edit(
         analysis / "workflow.py",
         "\n    def apply_object_preselection",
-        "\n    def process_extra_after_skim(self):\n        import time\n        time.sleep(1000)\n"
+        "\n    def process_extra_after_skim(self):\n        import pathlib, time\n"
+        f"        pathlib.Path({str(started)!r}).touch()\n        time.sleep(1000)\n"
         "\n    def apply_object_preselection",
     )
     command = [
@@ -482,14 +464,42 @@ def test_a_polite_end_closes_everything(analysis):
         start_new_session=True,
     )
     limit = time.monotonic() + 60
-    while not (analysis / "output" / "configurator.pkl").exists() and time.monotonic() < limit:
+    while not started.exists() and time.monotonic() < limit:
         time.sleep(0.05)
-    time.sleep(3)
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Interrupted. Run again with --resume" in errors
     assert "Traceback" not in errors
+    assert started.exists()
+    limit = time.monotonic() + 20
+    while _alive(process.pid) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert not _alive(process.pid), "no process of the run is left"
+
+
+def _alive(session):
+    """Return the processes of a session (a run and all its workers) that have not ended."""
+    alive = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _parent, _group, sid = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(sid) == session and state != "Z":
+            alive.append(stat.parent.name)
+    return alive
+
+
+def test_resume_says_what_changed_and_does_not_mix(run, analysis):
+    edit(analysis / "custom_cuts.py", "return", "assert events.metadata['entrystart'] < 300\n    return")
+    run("-c", "100", code=3)
+    edit(analysis / "custom_cuts.py", "assert events.metadata['entrystart'] < 300\n    ", "")
+    edit(analysis / "analysis_config.py", "stop=120", "stop=130")
+    resumed = run("-c", "100", "--resume")
+    assert "of another run are not used, because these changed: configuration;" in run.text
+    assert comparable(resumed) == comparable(run("-c", "100"))
+    assert not (run.outputdir / ".resume").exists()
 
 
 def test_resume_of_separate_jobs_keeps_complete_outputs(run, analysis):
