@@ -96,6 +96,14 @@ class GroupRunner:
         start = datetime.now(UTC)
         runner = self._runner()
         plan = runner.make_plan(filesets, "Events")
+        log.info(
+            "%s: %d chunks with %s events in %d files, planned in %.1f s",
+            name,
+            len(plan.chunks),
+            f"{sum(map(len, plan.chunks)):,}",
+            len(plan.files),
+            (datetime.now(UTC) - start).total_seconds(),
+        )
         identity = self._identity(filesets)
         digest = plan_digest(plan.chunks, identity)
         if self._done_before(name, digest):

@@ -21,6 +21,7 @@ from pocket_coffea.errors import (
     ProcessingError,
 )
 from pocket_coffea.run.chunk import ChunkTask
+from pocket_coffea.run.event_source import MAX_OPEN_FILES
 from pocket_coffea.run.ledger import build_ledger
 from pocket_coffea.run.plan import FileInfo, Inspector, Plan, make_chunks, work_files
 from pocket_coffea.run.resume import CheckpointStore, DamagedCheckpoint
@@ -84,7 +85,8 @@ class PocketRunner(Runner):
             heavy_input=None,
             worker_affinity=False,
         )
-        inspect = Inspector(self.xrootdtimeout, self.retries, bool(self.skipbadfiles))
+        keep = len(wanted) <= MAX_OPEN_FILES  # more would be closed again before they are processed
+        inspect = Inspector(self.xrootdtimeout, self.retries, bool(self.skipbadfiles), keep=keep)
         found, _ = executor(wanted, inspect, None)
         return dict(found)
 

@@ -133,3 +133,31 @@ def test_real_samples(real_sample, name):
     events = open_events(str(real_sample(name)))
     assert len(events) == file_summary(str(real_sample(name))).num_entries
     assert ak.all(events.Jet.pt > 0)
+
+
+@pytest.mark.parametrize("flavour", ["v9", "v12", "v15"])
+@pytest.mark.parametrize("treename", ["Events", "Runs"])
+def test_entries_are_counted_without_looking_at_the_branches(sample_file, monkeypatch, flavour, treename):
+    path = str(sample_file(flavour=flavour, n_events=300).path)
+    summary = event_source.file_summary(path, treename)
+    event_source.close_all()
+    monkeypatch.setattr(event_source, "file_summary", lambda *_: pytest.fail("the branches were parsed"))
+    assert event_source.entry_count(path, treename) == (summary.num_entries, summary.uuid)
+    assert not event_source._trees
+
+
+@pytest.mark.parametrize("name", ["nano_dy.root", "nano_tt_v12.root"])
+def test_entries_of_real_files(real_sample, name):
+    path = str(real_sample(name))
+    summary = event_source.file_summary(path)
+    assert event_source.entry_count(path) == (summary.num_entries, summary.uuid)
+
+
+def test_entries_of_what_cannot_be_counted_quickly(sample_file, tmp_path):
+    good = str(sample_file(n_events=300).path)
+    with pytest.raises(InputFileError, match=r"has no tree 'Evens'"):
+        event_source.entry_count(good, "Evens")
+    bad = tmp_path / "bad.root"
+    bad.write_bytes(Path(good).read_bytes()[:5000])
+    with pytest.raises(InputFileError, match=r"bad\.root: it is truncated"):
+        event_source.entry_count(str(bad))

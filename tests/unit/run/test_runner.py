@@ -321,3 +321,16 @@ def test_outputs_can_be_pickled(filesets):
     output, made = run(filesets)
     assert bits(pickle.loads(pickle.dumps(output))) == bits(output)
     assert pickle.loads(pickle.dumps(made.ledger)) == made.ledger
+
+
+def test_many_files_are_planned_without_parsing_their_branches(sample_file, tmp_path, monkeypatch):
+    source = sample_file(seed=1, n_events=300).path
+    files = [tmp_path / f"{i}.root" for i in range(9)]
+    for file in files:
+        file.hardlink_to(source)
+    fileset = {"DY": {"files": [*map(str, files)], "metadata": {"sample": "DY"}}}
+    reference = [
+        runner().make_plan({"DY": {**fileset["DY"], "files": [name]}}).chunks for name in map(str, files)
+    ]
+    monkeypatch.setattr("pocket_coffea.run.plan.file_summary", lambda *_: pytest.fail("branches were parsed"))
+    assert runner().make_plan(fileset).chunks == [chunk for chunks in reference for chunk in chunks]
