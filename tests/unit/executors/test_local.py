@@ -72,7 +72,7 @@ def pool():
 def client():
     distributed = pytest.importorskip("distributed")
     with distributed.Client(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
     ) as client:
         yield client
 
