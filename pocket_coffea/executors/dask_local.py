@@ -7,14 +7,16 @@ run, stays in memory, and has to be shown by every client; the status pages are 
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pocket_coffea.errors import ConfigurationError
 from pocket_coffea.executors.worker_pool import ALLOCATOR
 
-__all__ = ["DASK_SETTINGS", "NO_DASK", "local_cluster"]
+__all__ = ["DASK_SETTINGS", "NO_DASK", "dask_setup", "local_cluster", "quiet_dask"]
 
 #: Settings of Dask that the established sites use.
 DASK_SETTINGS: dict[str, Any] = {
@@ -29,6 +31,7 @@ DASK_SETTINGS: dict[str, Any] = {
     "distributed.worker.profile.cycle": "2d",
     "distributed.worker.profile.low-level": False,
     "distributed.diagnostics.nvml": False,
+    "distributed.worker.preload": [__name__],  # calls dask_setup
     **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ALLOCATOR.items()},
 }
 
@@ -78,3 +81,22 @@ def local_cluster(
         silence_logs=logging.ERROR,
     )
     return cluster, Client(cluster)
+
+
+def dask_setup(_worker: Any) -> None:
+    """Prepare a worker: Ctrl-C reaches every process of a terminal, and the main process decides about it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def quiet_dask() -> Iterator[None]:
+    """Keep Dask from reporting what is cut off when it is closed in the middle of its work."""
+    names = ("asyncio", "distributed.core", "distributed.nanny", "distributed.scheduler")
+    before = [(logger, logger.level) for logger in map(logging.getLogger, names)]
+    try:
+        for logger, _ in before:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in before:
+            logger.setLevel(level)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
-from pocket_coffea.executors.dask_local import DASK_SETTINGS, local_cluster
+from pocket_coffea.executors.dask_local import DASK_SETTINGS, local_cluster, quiet_dask
 from pocket_coffea.executors.local import DaskExecutor, FuturesExecutor, IterativeExecutor
 from pocket_coffea.executors.worker_pool import ALLOCATOR, WorkerPool
 
@@ -193,9 +193,10 @@ class DaskExecutorFactory(ExecutorFactoryABC):
         return DaskExecutor(**self.customized_args())
 
     def close(self) -> None:
-        for part in (self.dask_client, self.dask_cluster):
-            if part is not None:
-                part.close()
+        with quiet_dask():
+            for part in (self.dask_client, self.dask_cluster):
+                if part is not None:
+                    part.close()
         self.dask_client = self.dask_cluster = None
 
 

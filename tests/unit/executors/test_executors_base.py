@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import textwrap
 import urllib.error
@@ -90,6 +91,8 @@ def test_dask_on_this_machine(dask_factory):
     assert executor(range(4), total, None) == ({"n": 6}, 0)
     trims = dask_factory.dask_client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_").values()
     assert set(trims) == {ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]}
+    interrupts = dask_factory.dask_client.run(signal.getsignal, signal.SIGINT).values()
+    assert set(interrupts) == {signal.SIG_IGN}, "Ctrl-C is for the main process"
 
 
 @pytest.mark.slow
