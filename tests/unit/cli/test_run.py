@@ -525,14 +525,14 @@ def test_a_skim_is_described_for_all_datasets_also_when_separate(run, analysis):
         "    # calibrators that",
         f"    save_skimmed_files={str(analysis / 'skim')!r},\n    # calibrators that",
     )
-    run("-ps", "-c", "300", name="DYJetsToLL_2018")
+    run("-ps", "-c", "600", name="DYJetsToLL_2018")
     definition = json.loads((run.outputdir / "skimmed_dataset_definition.json").read_text())
     assert list(definition) == list(FILES)
     for entry in definition.values():
         assert entry["metadata"]["isSkim"] == "True"
         assert all(Path(file).is_file() for file in entry["files"])
     together = run.folder / "together"
-    run("-c", "300", outputdir=together)
+    run("-c", "600", outputdir=together)
     other = json.loads((together / "skimmed_dataset_definition.json").read_text())
     assert {name: entry["metadata"] for name, entry in other.items()} == {
         name: entry["metadata"] for name, entry in definition.items()
