@@ -16,7 +16,7 @@ from coffea.processor.executor import WorkItem
 
 from pocket_coffea.errors import InputFileError, PocketCoffeaError, ProcessingError
 from pocket_coffea.lib.memo import forget
-from pocket_coffea.run.event_source import close_all, open_events
+from pocket_coffea.run.event_source import check_identity, close_all, open_events
 from pocket_coffea.run.plan import Skipped
 from pocket_coffea.run.retry import with_retries
 from pocket_coffea.utils.modules import user_place
@@ -54,7 +54,8 @@ def chunk_metadata(item: WorkItem) -> dict[str, Any]:
 def process_chunk(
     item: WorkItem, processor: Any, timeout: float | None = 60, schema: Any = NanoAODSchema
 ) -> dict[str, Any]:
-    """Return ``{"out": accumulator, "processed": {chunk}, "throughput": {dataset: {...}}}`` for one chunk.
+    """Return ``{"out": accumulator, "processed": {chunk}, ...}`` for one chunk; ``sizes`` holds the number of
+    entries of its file, ``throughput`` events and seconds by dataset.
 
     Raises InputFileError when it cannot be read, ProcessingError for anything that user code raises; both
     name the chunk.
@@ -72,6 +73,7 @@ def process_chunk(
             timeout=timeout,
             schemaclass=schema,
         )
+        entries = check_identity(item.filename, item.treename, item.fileuuid, item.entrystop, timeout)
         out = own.process(events) if isinstance(own, ProcessorABC) else own(events)
     except Exception as exc:
         named = _named(exc, item)
@@ -89,6 +91,7 @@ def process_chunk(
         "out": out,
         # the metadata of the dataset need not travel back with every chunk
         "processed": {replace(item, usermeta=None)},
+        "sizes": {(item.filename, item.treename, entries)},
         "throughput": {item.dataset: {"events": len(item), "chunks": 1, "seconds": seconds}},
     }
 

@@ -27,7 +27,15 @@ from coffea.nanoevents.util import tuple_to_key
 from pocket_coffea.errors import InputFileError, PocketCoffeaError
 from pocket_coffea.types import Array
 
-__all__ = ["MAX_OPEN_FILES", "FileSummary", "close_all", "entry_count", "file_summary", "open_events"]
+__all__ = [
+    "MAX_OPEN_FILES",
+    "FileSummary",
+    "check_identity",
+    "close_all",
+    "entry_count",
+    "file_summary",
+    "open_events",
+]
 
 log = logging.getLogger(__name__)
 
@@ -221,6 +229,24 @@ def entry_count(filename: str, treename: str = "Events", timeout: float | None =
         log.debug("%s: %s: %s", filename, type(error).__name__, error)
     summary = file_summary(filename, treename, timeout)
     return summary.num_entries, summary.uuid
+
+
+def check_identity(
+    filename: str, treename: str, planned: bytes, last_entry: int, timeout: float | None = None
+) -> int:
+    """Return the number of entries of a tree that is about to be read as it was planned.
+
+    planned: uuid of the file when it was planned (empty: unknown); last_entry: what the chunk reads up to.
+    Raises InputFileError when it is another file by now, or has fewer entries.
+    """
+    opened = _tree(filename, treename, timeout)
+    entries = int(opened.tree.num_entries)
+    replaced = bool(planned) and opened.directory.file.fUUID != planned
+    if replaced or last_entry > entries:
+        found = "another file is there now" if replaced else f"it has only {entries} entries"
+        msg = f"{filename} is not what was planned: {found}. Run again, so that it is looked at anew."
+        raise InputFileError(msg)
+    return entries
 
 
 def _entries_in(key: Any) -> int | None:

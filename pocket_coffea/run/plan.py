@@ -50,11 +50,29 @@ class FileInfo:
 
 @dataclass
 class Plan:
-    """The chunks of a run in order, the files they come from, and what had to be left out."""
+    """The chunks of a run in order, the files they come from, and what had to be left out.
+
+    inspected: ``files`` says how many entries the files have, not only how many are asked for.
+    """
 
     chunks: list[WorkItem] = field(default_factory=list)
     files: dict[tuple[str, str], FileInfo] = field(default_factory=dict)
+    inspected: bool = False
     skipped: list[Skipped] = field(default_factory=list)
+
+    def check_sizes(self, found: Iterable[tuple[str, str, int]]) -> None:
+        """Compare with the files as they were read, {(filename, treename, entries)}.
+
+        Raises InputFileError for a file with more entries than were planned: some would be lost.
+        """
+        for filename, treename, entries in sorted(found):
+            planned = self.files.get((filename, treename))
+            if planned is not None and self.inspected and entries != planned.entries:
+                msg = (
+                    f"{filename} has {entries} entries, but {planned.entries} were planned: the output is "
+                    "incomplete and was not written. Run again, so that the file is looked at anew."
+                )
+                raise InputFileError(msg)
 
 
 def work_files(fileset: Mapping[str, Any], treename: str | None) -> Iterator[FileMeta]:
@@ -115,7 +133,7 @@ def make_chunks(
 
     A file is cut into equal parts, so that no chunk is much smaller than the others.
     """
-    plan = Plan(files=dict(infos))
+    plan = Plan(files=dict(infos), inspected=True)
     count: dict[str, int] = {}
     for file in files:
         info = infos.get((file.filename, file.treename))

@@ -117,6 +117,7 @@ class PocketRunner(Runner):
             self.plan = self._given_plan(list(fileset))
         wrapped, status = self._process(self.plan.chunks, processor_instance)
         skipped = [*self.plan.skipped, *wrapped.get("skipped", [])]
+        self.plan.check_sizes(wrapped.get("sizes", ()))
         self.ledger = build_ledger(wrapped["processed"], skipped, self.plan.files)
         self.throughput = wrapped.get("throughput", {})
         if not wrapped["processed"]:

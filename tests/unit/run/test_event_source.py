@@ -12,7 +12,7 @@ from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
 from pocket_coffea.errors import InputFileError
 from pocket_coffea.run import event_source
-from pocket_coffea.run.event_source import close_all, file_summary, open_events
+from pocket_coffea.run.event_source import check_identity, close_all, file_summary, open_events
 
 
 @pytest.fixture(autouse=True)
@@ -161,3 +161,15 @@ def test_entries_of_what_cannot_be_counted_quickly(sample_file, tmp_path):
     bad.write_bytes(Path(good).read_bytes()[:5000])
     with pytest.raises(InputFileError, match=r"bad\.root: it is truncated"):
         event_source.entry_count(str(bad))
+
+
+def test_another_file_in_place_of_the_planned_one_is_refused(sample_file, tmp_path):
+    path = str(tmp_path / "events.root")
+    shutil.copy(sample_file("v9", "dy", n_events=400).path, path)
+    planned = file_summary(path)
+    assert check_identity(path, "Events", planned.uuid, 400) == 400
+    shutil.copy(sample_file("v9", "dy", n_events=40).path, path)
+    with pytest.raises(InputFileError, match=r"events\.root is not what was planned: another file is there"):
+        check_identity(path, "Events", planned.uuid, 400)
+    with pytest.raises(InputFileError, match="it has only 40 entries"):
+        check_identity(path, "Events", b"", 400)

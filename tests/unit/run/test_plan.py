@@ -5,9 +5,9 @@ from coffea.processor.executor import FileMeta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocket_coffea.errors import ConfigurationError
+from pocket_coffea.errors import ConfigurationError, InputFileError
 from pocket_coffea.run.ledger import build_ledger, join_ranges, skipped_files
-from pocket_coffea.run.plan import FileInfo, Skipped, make_chunks, plan_digest, work_files
+from pocket_coffea.run.plan import FileInfo, Plan, Skipped, make_chunks, plan_digest, work_files
 
 
 def metas(entries_by_dataset):
@@ -86,3 +86,12 @@ def test_joining_neighbours_changes_no_count(some):
     joined = join_ranges(some)
     assert sum(stop - start for start, stop in joined) == sum(stop - start for start, stop in some)
     assert joined == sorted(joined)
+
+
+def test_a_file_with_more_entries_than_planned_stops_the_run():
+    info = FileInfo(b"u" * 16, entries=100)
+    plan = Plan(files={("a.root", "Events"): info}, inspected=True)
+    plan.check_sizes({("a.root", "Events", 100)})
+    with pytest.raises(InputFileError, match=r"a\.root has 120 entries, but 100 were planned.*not written"):
+        plan.check_sizes({("a.root", "Events", 120)})
+    Plan(files=plan.files).check_sizes({("a.root", "Events", 120)})  # given chunks may be a part of a file

@@ -100,7 +100,7 @@ def test_every_executor_gives_the_same_bits(filesets, pool):
     again, _ = run(filesets)
     futures, _ = run(filesets, executor=FuturesExecutor(processes=pool, workers=2, treereduction=3))
     with distributed.Client(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
     ) as client:
         dask, _ = run(filesets, executor=DaskExecutor(client=client, treereduction=3))
     assert bits(reference) == bits(again) == bits(futures) == bits(dask)
