@@ -29,9 +29,7 @@ __all__ = [
 
 
 @kernel
-def index_regular(
-    values: Any, start: float, delta: float, size: int, overflow: bool, out: Any
-) -> None:  # pragma: no cover
+def index_regular(values: Any, start: float, delta: float, size: int, overflow: bool, out: Any) -> None:
     """Write the bin of each value on a regular axis: -1 below, ``size`` above and for NaN."""
     for k in range(values.shape[0]):
         z = (values[k] - start) / delta
@@ -44,7 +42,7 @@ def index_regular(
 
 
 @kernel
-def index_variable(values: Any, edges: Any, overflow: bool, hint: Any, out: Any) -> None:  # pragma: no cover
+def index_variable(values: Any, edges: Any, overflow: bool, hint: Any, out: Any) -> None:
     """Write the bin of each value on an axis with these edges: -1 below, the number of bins above
     and for NaN.
 
@@ -73,7 +71,7 @@ def index_variable(values: Any, edges: Any, overflow: bool, hint: Any, out: Any)
 
 
 @kernel
-def combine(flat: Any, index: Any, shift: int, extent: int, stride: int) -> None:  # pragma: no cover
+def combine(flat: Any, index: Any, shift: int, extent: int, stride: int) -> None:
     """Add one axis to the flat bins: ``index`` counts from -1, ``shift`` is 1 if there is an
     underflow bin.
     """
@@ -84,9 +82,7 @@ def combine(flat: Any, index: Any, shift: int, extent: int, stride: int) -> None
 
 
 @kernel
-def take_at(
-    values: Any, offsets: Any, events: Any, pos: int, taken: tuple[Any, Any]
-) -> None:  # pragma: no cover
+def take_at(values: Any, offsets: Any, events: Any, pos: int, taken: tuple[Any, Any]) -> None:
     """Take the ``pos``-th object of each of ``events`` to ``taken[0]``; ``taken[1]`` tells whether
     it exists.
     """
@@ -99,7 +95,7 @@ def take_at(
 
 
 @kernel
-def number_patterns(words: Any, ids: Any, first: Any, table: Any) -> int:  # pragma: no cover
+def number_patterns(words: Any, ids: Any, first: Any, table: Any) -> int:
     """Number the distinct lines of ``words`` (n, n_words) in order of appearance.
 
     Fills ``ids`` (n,) with the number of each line and ``first`` with a line that shows each
@@ -133,7 +129,7 @@ def number_patterns(words: Any, ids: Any, first: Any, table: Any) -> int:  # pra
 
 
 @kernel
-def take_rows(stacked: Any, events: Any, out: Any) -> None:  # pragma: no cover
+def take_rows(stacked: Any, events: Any, out: Any) -> None:
     """Transpose the weights ``stacked`` (n_variations, n_events) of ``events`` into ``out`` (n,
     n_variations).
     """
@@ -146,9 +142,7 @@ def take_rows(stacked: Any, events: Any, out: Any) -> None:  # pragma: no cover
 
 
 @inlined
-def _add_line(
-    sums: tuple[Any, Any], place: tuple[int, int], weights: Any, line: int
-) -> None:  # pragma: no cover
+def _add_line(sums: tuple[Any, Any], place: tuple[int, int], weights: Any, line: int) -> None:
     """Add one line of weights, all variations, to a bin and row; their squares too where
     ``sums[1]`` is not empty.
     """
@@ -172,7 +166,7 @@ def fill_rows(
     by_entry: bool,
     table: tuple[Any, Any],
     sums: tuple[Any, Any],
-) -> None:  # pragma: no cover
+) -> None:
     """Add the weights of every entry, for all variations, to its row.
 
     ``flat`` (n_entries,): bins; ``parent`` (n_entries,): event of the entry; ``row``: row per entry
@@ -198,7 +192,7 @@ def fill_many_rows(
     by_entry: bool,
     table: tuple[Any, Any],
     sums: tuple[Any, Any],
-) -> None:  # pragma: no cover
+) -> None:
     """Like ``fill_rows``, for entries with any number of rows, each with the weights of its group.
 
     ``pattern``: the pattern p per entry or event, its rows ``rows[start[p]:start[p+1]]``, and the
@@ -217,7 +211,7 @@ def fill_many_rows(
 
 
 @inlined
-def _add_bin(buffer: Any, r: int, members: Any, variations: Any, out: Any) -> None:  # pragma: no cover
+def _add_bin(buffer: Any, r: int, members: Any, variations: Any, out: Any) -> None:
     """Add row ``r`` of one bin to its category bins."""
     for category in members:
         for v in range(buffer.shape[1]):
@@ -225,7 +219,7 @@ def _add_bin(buffer: Any, r: int, members: Any, variations: Any, out: Any) -> No
 
 
 @kernel
-def add_rows(buffer: Any, start: Any, members: Any, variations: Any, out: Any) -> None:  # pragma: no cover
+def add_rows(buffer: Any, start: Any, members: Any, variations: Any, out: Any) -> None:
     """Add ``buffer`` (n_bins, n_rows, n_variations) to ``out`` (n_bins, variation, category).
 
     ``members[start[r]:start[r+1]]``: the category bins that row r counts for; ``variations``: the

@@ -38,4 +38,4 @@ def with_retries(retries: int, filename: str, read: Callable[[], T], between: Ca
             log.info("attempt %d of %d: %s", attempt + 1, allowed + 1, exc)
             between()
             time.sleep(min(FIRST_PAUSE_S * 2**attempt, LONGEST_PAUSE_S))
-    raise AssertionError  # pragma: no cover
+    raise AssertionError
