@@ -398,7 +398,7 @@ SLOW = """
     def apply_object_preselection"""
 
 
-@pytest.mark.parametrize("executor", ["iterative", "futures"])
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
 def test_a_run_that_was_killed_goes_on_from_its_completed_chunks(run, analysis, tmp_path, executor):
     marks = tmp_path / "marks"
     marks.mkdir()
