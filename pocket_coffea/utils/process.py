@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
 from pocket_coffea.errors import CommandFailed
 
@@ -12,16 +14,33 @@ __all__ = ["run_command"]
 
 
 def run_command(
-    argv: Sequence[str], *, timeout: float, check: bool = True
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    stdin: IO[Any] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return exit code, stdout and stderr as text. No shell is involved.
 
-    timeout in seconds. Raises CommandFailed, naming the command and what it printed, when the program cannot
+    timeout in seconds. ``env`` replaces the whole environment, ``cwd`` is where it runs, ``stdin`` an open
+    file that it reads. Raises CommandFailed, naming the command and what it printed, when the program cannot
     be started, does not end in time or, with ``check``, ends with a code other than 0.
     """
     shown = shlex.join(argv)
     try:
-        done = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            list(argv),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            stdin=stdin,
+        )
     except subprocess.TimeoutExpired as error:
         msg = f"{shown} did not end within {timeout:g} s."
         raise CommandFailed(msg) from error
