@@ -1,0 +1,214 @@
+"""Start, find and end a lab. What a lab started lives in its pid namespace and ends with its first process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from ci.lab.control import ask
+from ci.lab.errors import LabError, NotReadyError
+from ci.lab.host import machine, places
+from ci.lab.host.build import build, say
+from ci.lab.host.places import Instance
+from ci.lab.process import foreground, start
+
+UP_SECONDS = 120.0
+DOWN_SECONDS = 40.0
+AS_USER = ("/usr/bin/setpriv", "--init-groups")
+
+
+def alive(instance: Instance) -> bool:
+    """Return whether the lab runs: its first process holds a lock for as long as it lives."""
+    with _lock_file(instance) as lock:
+        return not _locked(lock)
+
+
+def init_pid(instance: Instance) -> int | None:
+    """Return the pid of the lab's first process, or None when the lab is down."""
+    for _ in range(100):
+        if not alive(instance):
+            return None
+        try:
+            return int(instance.pid_file.read_text())
+        except (FileNotFoundError, ValueError):
+            time.sleep(0.05)
+    raise LabError(f"The lab does not say its pid:\n{_tail(instance.console)}")
+
+
+def up(instance: Instance, services: str = "") -> dict:
+    """Start the lab, if it is not up, and wait until every service is healthy; return their status.
+
+    Raises LabError with the service, its last message and its log when one does not come up.
+    """
+    root = build()
+    instance.folder.mkdir(parents=True, exist_ok=True)
+    with _lock_file(instance) as lock:
+        if _locked(lock):
+            machine.check()
+            _start(instance, root, services, lock.fileno())
+    return _wait_healthy(instance)
+
+
+def _lock_file(instance: Instance) -> IO[str]:
+    return open(instance.lock if instance.folder.is_dir() else os.devnull, "a")
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Take the lock if it is free; it is given back when the last process that has it open ends."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _start(instance: Instance, root: Path, services: str, lock: int) -> None:
+    _forget(instance)
+    for folder in (instance.layers, instance.logs, instance.work, instance.run, places.image_store()):
+        folder.mkdir(parents=True, exist_ok=True)
+    os.chown(instance.work, 1000, 1000)
+    inside = {
+        "lower": root,
+        "layers": instance.layers,
+        "project": places.PROJECT,
+        "work": instance.work,
+        "logs": instance.logs,
+        "run": instance.run,
+        "images": places.image_store(),
+        "pid-file": instance.pid_file,
+        "services": services,
+    }
+    options = [str(part) for name, value in inside.items() for part in (f"--{name}", value)]
+    command = ["unshare", *machine.NAMESPACES, "--kill-child=SIGKILL", "--propagation=private"]
+    command += [sys.executable, "-m", "ci.lab.host.enter", *options]
+    env = {**os.environ, "PYTHONPATH": str(places.PROJECT)}
+    start(command, log=instance.console, env=env, keep=[lock])
+
+
+def _wait_healthy(instance: Instance) -> dict:
+    deadline = time.monotonic() + UP_SECONDS
+    status: dict = {}
+    while time.monotonic() < deadline:
+        if not alive(instance):
+            msg = f"The lab {instance.name} ended while it started:\n{_tail(instance.console)}"
+            raise LabError(msg)
+        try:
+            status = request(instance, "status")
+        except NotReadyError:
+            status = {}
+        states = {service["state"] for service in status.get("services", [])}
+        if states and states <= {"healthy"}:
+            return status
+        if "failed" in states:
+            break
+        time.sleep(0.2)
+    raise LabError(_not_healthy(instance, status))
+
+
+def _not_healthy(instance: Instance, status: dict) -> str:
+    bad = [service for service in status.get("services", []) if service["state"] != "healthy"]
+    lines = [f"The lab {instance.name} is not healthy:"]
+    lines += [f"- {service['name']}: {service['state']}: {service['note']}" for service in bad]
+    lines += [f"See `ci/lab/lab --name {instance.name} logs {service['name']}`" for service in bad[:1]]
+    return "\n".join(lines if bad else [*lines, _tail(instance.console)])
+
+
+def request(instance: Instance, verb: str, *arguments: str, timeout: float = 120) -> dict:
+    """Ask the lab's first process; raises NotReadyError when it does not listen, LabError when it refuses."""
+    return ask(instance.run / "control.sock", verb, *arguments, timeout=timeout)
+
+
+def down(instance: Instance) -> bool:
+    """End the lab and all it started; return whether there was one. Files in its work folder stay."""
+    pid = init_pid(instance)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        if not _gone(pid, DOWN_SECONDS):
+            say("The lab did not end by itself; ending it by force.")
+            os.kill(pid, signal.SIGKILL)
+            _gone(pid, 10)
+    _forget(instance)
+    return pid is not None
+
+
+def _gone(pid: int, seconds: float) -> bool:
+    started = _start_time(pid)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if started is None or _start_time(pid) != started:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _forget(instance: Instance) -> None:
+    """Remove what belongs to one life of the lab: its writable layer, socket and pid."""
+    for folder in (instance.layers, instance.run):
+        shutil.rmtree(folder, ignore_errors=True)
+    instance.pid_file.unlink(missing_ok=True)
+
+
+def execute(instance: Instance, command: list[str], *, user: str, network: bool, cwd: str) -> int:
+    """Run a command in the lab as ``user``, in the foreground; return its exit code.
+
+    With ``network`` it sees the host's network instead of the lab's (to fetch packages).
+    """
+    pid = init_pid(instance)
+    if pid is None:
+        msg = f"The lab {instance.name} is not up; start it with `ci/lab/lab --name {instance.name} up`."
+        raise LabError(msg)
+    environment = request(instance, "environment", user)["environment"]
+    for name in ("TERM", "CI", "COLUMNS", "LINES"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    namespaces = ["--mount", "--uts", "--ipc", "--pid"] + ([] if network else ["--net"])
+    argv = ["nsenter", f"--target={pid}", *namespaces, "--root", "--"]
+    argv += [
+        "/usr/bin/env",
+        "-i",
+        f"--chdir={cwd}",
+        *(f"{key}={value}" for key, value in environment.items()),
+    ]
+    argv += [] if user == "root" else [*AS_USER, f"--reuid={user}", f"--regid={user}", "--"]
+    return foreground([*argv, *command])
+
+
+def logs(instance: Instance, service: str | None, lines: int) -> str:
+    """Return the end of the logs of a service (all services without a name)."""
+    found = sorted(instance.logs.glob(f"{service or ''}*.log"))
+    if service is None:
+        found.append(instance.console)
+    if not found:
+        known = sorted(path.stem for path in instance.logs.glob("*.log"))
+        msg = f"No log of {service!r} in {instance.logs}; there are: {', '.join(known) or 'none'}"
+        raise LabError(msg)
+    return "\n".join(f"== {path}\n{_tail(path, lines)}" for path in found)
+
+
+def clean() -> None:
+    """End every lab and remove all that labs keep on this machine, work folders too."""
+    instances = places.lab_cache() / "instances"
+    for folder in sorted(instances.iterdir()) if instances.is_dir() else []:
+        down(Instance(folder.name))
+    shutil.rmtree(places.lab_cache(), ignore_errors=True)
+
+
+def _tail(path: Path, lines: int = 30) -> str:
+    if not path.is_file():
+        return ""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _start_time(pid: int) -> str | None:
+    """Return the kernel's start time of a live process (clock ticks since boot), else None."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]

@@ -1,0 +1,28 @@
+"""The machine itself: names, memory and the FUSE device that Apptainer mounts images with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+
+from ci.lab.errors import NotReadyError
+from ci.lab.inside.service import Service, folder
+from ci.lab.layout import PHYSICIST, SCRATCH, SHARED
+
+
+class Node(Service):
+    name = "node"
+
+    def prepare(self) -> None:
+        folder(SHARED / PHYSICIST, owner=PHYSICIST)
+        folder(SCRATCH, mode=0o1777)
+
+    def check(self) -> str:
+        if not os.access("/dev/fuse", os.W_OK):
+            raise NotReadyError("/dev/fuse cannot be opened")
+        free = shutil.disk_usage(SHARED).free / 1024**2
+        return f"{socket.gethostname()}: {SHARED} has {free:.0f} MiB free"
+
+
+SERVICE = Node()

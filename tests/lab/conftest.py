@@ -1,0 +1,88 @@
+"""Tests in this folder run inside the lab, as its user ``physicist``: `make lab-test`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from ci.lab.control import ask
+from ci.lab.layout import CONTROL, PHYSICIST, SHARED
+from ci.lab.process import run
+
+HERE = Path(__file__).parent
+NOT_IN_LAB = "runs inside the lab only: make lab-test"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder; outside the lab they are skipped."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("lab")
+            if not CONTROL.exists():
+                item.add_marker(pytest.mark.skip(reason=NOT_IN_LAB))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Inside the lab nothing may be skipped where CI=true: a skipped test hides a missing service."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if CONTROL.exists() and os.environ.get("CI") == "true" and skipped:
+        reporter.write_line(
+            f"{len(skipped)} lab tests were skipped: with CI=true this fails the run", red=True
+        )
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def shared_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Return a fresh folder that the submit side and the workers see."""
+    folder = SHARED / PHYSICIST / f"{request.node.name[:60]}-{os.getpid()}"
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def fault() -> Iterator[Callable[..., str]]:
+    """Return ``fault("xrootd", "kit", "down", off=("xrootd", "kit", "up"))``; it is off after the test."""
+    undo: list[Sequence[str]] = []
+
+    def switch(*words: str, off: Sequence[str] = ()) -> str:
+        if off:
+            undo.append(off)
+        return ask(CONTROL, "fault", *words)["text"]
+
+    yield switch
+    for words in reversed(undo):
+        ask(CONTROL, "fault", *words)
+
+
+@pytest.fixture
+def until() -> Callable[..., object]:
+    """Return ``until(function, seconds)``: poll until the function returns something true, and return it."""
+
+    def wait(function: Callable[[], object], seconds: float = 60.0, step: float = 0.3) -> object:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := function():
+                return found
+            time.sleep(step)
+        pytest.fail(f"{getattr(function, '__name__', function)} stayed false for {seconds:.0f} s")
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., str]:
+    """Return ``command("xrdfs", ...)``: run it, return its output; raises CommandFailedError."""
+
+    def call(*argv: str | Path, timeout: float = 60, check: bool = True) -> str:
+        return run(list(argv), timeout=timeout, check=check).stdout
+
+    return call
