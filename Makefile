@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format typecheck bench goldens docs lock clean
+.PHONY: help setup demo test lab lab-test lint format typecheck bench goldens docs lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,8 +22,16 @@ $(STAMP):
 demo: setup ## Make sample NanoAOD, run a Z->mumu + ttbar + data analysis, show the results
 	@$(BIN)/python ci/demo.py demo
 
-test: setup lint ## Lint, check types and run every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: setup lint ## Lint, check types and run every test, those on real engines too where a lab can run
+	@$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not lab"
+	@$(MAKE) --no-print-directory lab-test
+
+lab: ## Start the lab: real HTCondor, Slurm, XRootD, Rucio, Dask and Apptainer on this machine (docs/lab.md)
+	@ci/lab/lab up
+
+lab-test: setup ## Run the tests on real engines, in the lab
+	@$(BIN)/python -m pytest -m lab tests/lab/outside
+	@ci/lab/lab test $(LAB_ARGS)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -22,9 +22,11 @@ def ask(path: Path, verb: str, *arguments: str, timeout: float = 120) -> dict:
             line.sendall(json.dumps({"verb": verb, "arguments": list(arguments)}).encode() + b"\n")
             answer = json.loads(b"".join(iter(lambda: line.recv(65536), b"")) or b"{}")
         except TimeoutError as error:
-            raise LabError(f"The lab did not answer `{verb}` within {timeout:.0f} s.") from error
+            msg = f"The lab did not answer `{verb}` within {timeout:.0f} s."
+            raise LabError(msg) from error
         except (OSError, json.JSONDecodeError) as error:
-            raise NotReadyError(f"The lab hung up on `{verb}`: {error}") from error
+            msg = f"The lab hung up on `{verb}`: {error}"
+            raise NotReadyError(msg) from error
     if "error" in answer:
         raise LabError(answer["error"])
     return answer
@@ -35,10 +37,12 @@ def _connect(line: socket.socket, path: Path) -> None:
     try:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise NotReadyError(f"no lab at {path.parent}") from error
+        msg = f"no lab at {path.parent}"
+        raise NotReadyError(msg) from error
     try:
         line.connect(f"/proc/self/fd/{folder}/{path.name}")
     except OSError as error:
-        raise NotReadyError(f"the lab at {path} does not listen: {error}") from error
+        msg = f"the lab at {path} does not listen: {error}"
+        raise NotReadyError(msg) from error
     finally:
         os.close(folder)

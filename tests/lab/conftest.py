@@ -1,4 +1,4 @@
-"""Tests in this folder run inside the lab, as its user ``physicist``: `make lab-test`."""
+"""Tests of this folder run inside the lab, as its user ``physicist``; those of ``outside`` on the host."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from pathlib import Path
 import pytest
 
 from ci.lab.control import ask
+from ci.lab.host import machine
 from ci.lab.layout import CONTROL, PHYSICIST, SHARED
 from ci.lab.process import run
 
 HERE = Path(__file__).parent
+OUTSIDE = HERE / "outside"
 NOT_IN_LAB = "runs inside the lab only: make lab-test"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of this folder; outside the lab they are skipped."""
     for item in items:
-        if HERE in item.path.parents:
+        if OUTSIDE in item.path.parents:
+            item.add_marker("lab")
+            if lacks := machine.lacks():
+                item.add_marker(pytest.mark.skip(reason="; ".join(lacks)))
+        elif HERE in item.path.parents:
             item.add_marker("lab")
             if not CONTROL.exists():
                 item.add_marker(pytest.mark.skip(reason=NOT_IN_LAB))
@@ -29,10 +35,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Inside the lab nothing may be skipped where CI=true: a skipped test hides a missing service."""
+    """Where CI=true no lab test may be skipped: that would hide a missing lab or service."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
-    if CONTROL.exists() and os.environ.get("CI") == "true" and skipped:
+    skipped = [each for each in skipped if each.nodeid.startswith("tests/lab/")]
+    if os.environ.get("CI") == "true" and skipped:
         reporter.write_line(
             f"{len(skipped)} lab tests were skipped: with CI=true this fails the run", red=True
         )

@@ -18,5 +18,6 @@ def switch(supervisor: Supervisor, words: list[str]) -> str:
     known = {module.NAME: module for module in modules}
     name, *rest = words or [""]
     if name not in known:
-        raise LabError(f"unknown fault {name!r}; there are: {', '.join(sorted(known))}")
+        msg = f"unknown fault {name!r}; there are: {', '.join(sorted(known))}"
+        raise LabError(msg)
     return known[name].switch(supervisor, rest)

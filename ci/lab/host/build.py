@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import sys
 import threading
@@ -22,6 +23,8 @@ from ci.lab.host import machine, places
 from ci.lab.layout import GATEWAY_VENV, RUCIO_VENV, VENV
 from ci.lab.process import CommandFailedError, run
 
+BUILDER = 1  # raise it when this module makes something else of the same recipe
+UNUSED_DAYS = 14
 SUITE = "trixie"
 PYTHON = "313"  # of the suite
 MANYLINUX = ("2_5", "2_12", "2_17", "2_24", "2_26", "2_27", "2_28", "2_31", "2_34", "2_35", "2_38", "2_39")
@@ -33,10 +36,10 @@ def say(text: str) -> None:
 
 
 def digest() -> str:
-    """Return the hex digest of all that decides the root file system: recipe, locks, this module."""
+    """Return the hex digest of all that decides the root file system: recipe, locks, builder's version."""
     files = sorted(path for path in places.RECIPE.rglob("*") if path.is_file())
-    files += [places.LOCKS / name for name in sorted(VENVS.values())] + [Path(__file__)]
-    total = hashlib.sha256()
+    files += [places.LOCKS / name for name in sorted(VENVS.values())]
+    total = hashlib.sha256(f"builder {BUILDER}\n".encode())
     for path in files:
         total.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()[:24]
@@ -53,6 +56,7 @@ def build() -> Path:
     """
     root = root_folder()
     if root.is_dir():
+        os.utime(root)  # in use: see _remove_unused
         return root
     machine.check()
     places.lab_cache().mkdir(parents=True, exist_ok=True)
@@ -60,6 +64,7 @@ def build() -> Path:
         if not root.is_dir():
             _remove_leftovers()
             _build_whole(root)
+            _remove_unused(root)
     return root
 
 
@@ -77,6 +82,14 @@ def _only_builder() -> Iterator[None]:
 def _remove_leftovers() -> None:
     for folder in places.lab_cache().glob("*.building"):
         shutil.rmtree(folder)
+
+
+def _remove_unused(current: Path) -> None:
+    """Drop root file systems of older recipes that no `up` has used for a fortnight."""
+    limit = time.time() - UNUSED_DAYS * 86400
+    for root in places.lab_cache().iterdir():
+        if re.fullmatch("[0-9a-f]{24}", root.name) and root != current and root.stat().st_mtime < limit:
+            shutil.rmtree(root)
 
 
 def _build_whole(root: Path) -> None:
@@ -128,7 +141,7 @@ def _debian(root: Path) -> None:
     if mirror := os.environ.get("MIRROR"):
         command.append(mirror)
     try:
-        run(command, timeout=1800, env={**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": "/tmp"})  # noqa: S108
+        run(command, timeout=1800, env={**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": "/tmp"})
     except CommandFailedError as error:
         msg = (
             f"The Debian packages of the lab could not be installed (suite {SUITE}). If the mirror cannot be "
@@ -176,11 +189,13 @@ def _make_venv(root: Path, venv: Path, wheels: Path) -> None:
     """Install the wheels offline in the root file system, and compile them once for all."""
     inside = root / "tmp" / "wheels"
     shutil.move(wheels, inside)
-    chroot = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={root}/proc", "chroot", root]
+    chroot: list[str | Path] = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={root}/proc"]
+    chroot += ["chroot", root]
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
-    names = sorted(f"/tmp/wheels/{path.name}" for path in inside.glob("*.whl"))  # noqa: S108
+    names = sorted(f"/tmp/wheels/{path.name}" for path in inside.glob("*.whl"))
     python = venv / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    install.append("--no-compile")
     try:
         run([*chroot, "/usr/bin/python3", "-m", "venv", venv], env=env)
         run([*chroot, *install, *names], env=env)

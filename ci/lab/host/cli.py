@@ -12,6 +12,7 @@ import time
 from ci.lab.errors import LabError
 from ci.lab.host import build, instance, machine
 from ci.lab.host.places import Instance
+from ci.lab.inside.supervisor import all_services, with_needs
 from ci.lab.layout import PHYSICIST
 
 FAULTS = """\
@@ -31,7 +32,8 @@ def main() -> None:
     lab = Instance(arguments.name)
     try:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", arguments.name):
-            raise LabError(f"--name {arguments.name!r}: lower-case letters, digits and -, at most 31 of them")
+            msg = f"--name {arguments.name!r}: lower-case letters, digits and -, at most 31 of them"
+            raise LabError(msg)
         code = arguments.call(lab, arguments)
     except LabError as error:
         print(error, file=sys.stderr)
@@ -93,11 +95,16 @@ def _build(_lab: Instance, _arguments: argparse.Namespace) -> int:
 
 def _up(lab: Instance, arguments: argparse.Namespace) -> int:
     started = time.monotonic()
+    with_needs(_words(arguments.services), all_services())  # an unknown name is an error here, not in the lab
     status = instance.up(lab, arguments.services)
     _show(status)
     print(f"The lab {lab.name} is up ({time.monotonic() - started:.0f} s). Play physicist in it: ", end="")
     print(f"ci/lab/lab{'' if lab.name == 'lab' else ' --name ' + lab.name} exec -- bash")
     return 0
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
 
 
 def _down(lab: Instance, _arguments: argparse.Namespace) -> int:
@@ -108,8 +115,10 @@ def _down(lab: Instance, _arguments: argparse.Namespace) -> int:
 
 def _status(lab: Instance, arguments: argparse.Namespace) -> int:
     if not instance.alive(lab):
-        raise LabError(f"The lab {lab.name} is not up; start it with `ci/lab/lab --name {lab.name} up`.")
+        msg = f"The lab {lab.name} is not up; start it with `ci/lab/lab --name {lab.name} up`."
+        raise LabError(msg)
     status = instance.request(lab, "status", "now")
+    status["init"] = instance.init_pid(lab)
     if arguments.json:
         print(json.dumps(status, indent=1))
     else:
@@ -139,7 +148,8 @@ def _logs(lab: Instance, arguments: argparse.Namespace) -> int:
 
 def _fault(lab: Instance, arguments: argparse.Namespace) -> int:
     if not instance.alive(lab):
-        raise LabError(f"The lab {lab.name} is not up; start it with `ci/lab/lab --name {lab.name} up`.")
+        msg = f"The lab {lab.name} is not up; start it with `ci/lab/lab --name {lab.name} up`."
+        raise LabError(msg)
     print(instance.request(lab, "fault", *arguments.words)["text"])
     return 0
 
@@ -153,8 +163,8 @@ def _test(lab: Instance, arguments: argparse.Namespace) -> int:
     was_up = instance.alive(lab)
     try:
         _up(lab, argparse.Namespace(services=""))
-        command = ["/opt/venv/bin/python", "-m", "pytest", "-m", "lab", "-p", "no:cacheprovider", "tests/lab"]
-        command += arguments.pytest
+        command = ["/opt/venv/bin/python", "-m", "pytest", "-m", "lab", "-p", "no:cacheprovider"]
+        command += ["--ignore=tests/lab/outside", *(arguments.pytest or ["tests/lab"])]
         return instance.execute(lab, command, user=PHYSICIST, network=False, cwd="/project")
     finally:
         if not was_up:

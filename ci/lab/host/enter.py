@@ -59,7 +59,7 @@ def _options() -> argparse.Namespace:
 def _tell_pid(path: Path) -> None:
     """Write our pid as the host knows it: /proc is still the host's here."""
     half = path.with_suffix(".part")
-    half.write_text(os.readlink("/proc/self"))
+    half.write_text(str(Path("/proc/self").readlink()))
     half.rename(path)
 
 

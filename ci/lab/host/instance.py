@@ -1,4 +1,4 @@
-"""Start, find and end a lab. What a lab started lives in its pid namespace and ends with its first process."""
+"""Start, find and end a lab: what it started is in its pid namespace and ends with its first process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def init_pid(instance: Instance) -> int | None:
             return int(instance.pid_file.read_text())
         except (FileNotFoundError, ValueError):
             time.sleep(0.05)
-    raise LabError(f"The lab does not say its pid:\n{_tail(instance.console)}")
+    msg = f"The lab does not say its pid:\n{_tail(instance.console)}"
+    raise LabError(msg)
 
 
 def up(instance: Instance, services: str = "") -> dict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ def listen(supervisor: Supervisor) -> None:
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     CONTROL.unlink(missing_ok=True)
     server.bind(str(CONTROL))
-    os.chmod(CONTROL, 0o666)
+    CONTROL.chmod(0o666)
     server.listen(16)
     threading.Thread(target=_serve, args=(server, supervisor), daemon=True).start()
 
@@ -55,4 +54,5 @@ def _do(supervisor: Supervisor, verb: str, arguments: list[str]) -> dict:
         from ci.lab.faults import switch
 
         return {"text": switch(supervisor, arguments)}
-    raise LabError(f"unknown request {verb!r}")
+    msg = f"unknown request {verb!r}"
+    raise LabError(msg)

@@ -57,7 +57,8 @@ def must_listen(port: int, host: str = "127.0.0.1", timeout: float = 1.0) -> Non
     try:
         socket.create_connection((host, port), timeout).close()
     except OSError as error:
-        raise NotReadyError(f"nothing listens on {host}:{port}") from error
+        msg = f"nothing listens on {host}:{port}"
+        raise NotReadyError(msg) from error
 
 
 def write(path: Path | str, text: str, mode: int = 0o644, owner: str = "root") -> Path:

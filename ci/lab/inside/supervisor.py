@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pkgutil
@@ -36,7 +37,8 @@ def with_needs(names: list[str], services: dict[str, Service]) -> dict[str, Serv
     while todo:
         name = todo.pop(0)
         if name not in services:
-            raise LabError(f"unknown service {name!r}; there are: {', '.join(sorted(services))}")
+            msg = f"unknown service {name!r}; there are: {', '.join(sorted(services))}"
+            raise LabError(msg)
         chosen[name] = services[name]
         todo += [need for need in services[name].needs if need not in chosen]
     return {name: services[name] for name in services if name in chosen}
@@ -99,7 +101,8 @@ class Supervised:
                 self.note = self.service.check()
             except NotReadyError as error:
                 if time.monotonic() > deadline:
-                    raise LabError(f"not healthy in time: {error}") from error
+                    msg = f"not healthy in time: {error}"
+                    raise LabError(msg) from error
                 time.sleep(0.25)
             else:
                 return
@@ -119,7 +122,8 @@ class Supervised:
             if process.poll() is not None:
                 log = LOGS / f"{name}.log"
                 tail = " | ".join(log.read_text(errors="replace").splitlines()[-3:])
-                raise LabError(f"{name} ended with exit code {process.returncode}: {tail}")
+                msg = f"{name} ended with exit code {process.returncode}: {tail}"
+                raise LabError(msg)
 
     def _free_ports(self) -> None:
         for port in self.service.ports:
@@ -145,14 +149,10 @@ def end(process: subprocess.Popen[bytes], seconds: float) -> None:
     """End a daemon and the process group that it leads."""
     if process.poll() is None and seconds:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            pass
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
@@ -174,7 +174,8 @@ class Supervisor:
 
     def __getitem__(self, name: str) -> Supervised:
         if name not in self.services:
-            raise LabError(f"the service {name} does not run in this lab; it has: {', '.join(self.services)}")
+            msg = f"the service {name} does not run in this lab; it has: {', '.join(self.services)}"
+            raise LabError(msg)
         return self.services[name]
 
     def bring_up(self) -> None:

@@ -20,7 +20,8 @@ class Node(Service):
 
     def check(self) -> str:
         if not os.access("/dev/fuse", os.W_OK):
-            raise NotReadyError("/dev/fuse cannot be opened")
+            msg = "/dev/fuse cannot be opened"
+            raise NotReadyError(msg)
         free = shutil.disk_usage(SHARED).free / 1024**2
         return f"{socket.gethostname()}: {SHARED} has {free:.0f} MiB free"
 
