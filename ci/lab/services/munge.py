@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 from ci.lab.errors import NotReadyError
-from ci.lab.inside.service import Daemon, Service, folder
+from ci.lab.inside.service import Daemon, Service, folder, write
 from ci.lab.process import CommandFailedError, run
 
 KEY = Path("/etc/munge/munge.key")
@@ -36,12 +36,7 @@ class Munge(Service):
     def _new_key(self) -> None:
         """Each lab gets a key of its own; the one of the package is the same in every lab of the root."""
         KEY.unlink(missing_ok=True)
-        KEY.touch(mode=0o600)
-        KEY.write_bytes(secrets.token_bytes(128))
-        folder_owner = KEY.parent.stat()
-        import os
-
-        os.chown(KEY, folder_owner.st_uid, folder_owner.st_gid)
+        write(KEY, "", mode=0o600, owner="munge").write_bytes(secrets.token_bytes(128))
 
 
 SERVICE = Munge()

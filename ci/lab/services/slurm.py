@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ci.lab.errors import NotReadyError
 from ci.lab.inside.service import Daemon, Service, folder, write
-from ci.lab.layout import PHYSICIST, PORTS, SCRATCH
+from ci.lab.layout import PHYSICIST, PORTS, PROJECT, SCRATCH
 from ci.lab.process import CommandFailedError, run
 
 CLUSTER = "lab"
@@ -15,6 +15,7 @@ CPUS = 8
 MEMORY = 16_000  # MB
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 TEMPLATE = Path(__file__).with_suffix(".conf")
+MEMORY_WATCH = ("/usr/bin/python3", "-B", "-m", "ci.lab.services.slurm_memory")
 READY = ("idle", "mixed", "allocated", "completing")
 
 
@@ -34,6 +35,7 @@ class Slurm(Service):
         return [
             Daemon("slurmctld", ("slurmctld", "-D"), user="slurm"),
             Daemon("slurmd", ("slurmd", "-D", "-b", "-N", HOST)),
+            Daemon("slurm-memory", MEMORY_WATCH, environment={"PYTHONPATH": str(PROJECT)}),
         ]
 
     def check(self) -> str:

@@ -30,8 +30,8 @@ class SlurmAccounting(Service):
         return [Daemon("slurmdbd", ("slurmdbd", "-D"), user="slurm")]
 
     def check(self) -> str:
-        rows = _sacctmgr("show", "association", "format=account", "where", f"user={PHYSICIST}").split()
-        return f"127.0.0.1:{PORTS['slurmdbd']}; accounts of {PHYSICIST}: {', '.join(rows) or 'none'}"
+        _sacctmgr("show", "cluster", "format=cluster")
+        return f"127.0.0.1:{PORTS['slurmdbd']}; accounts {', '.join(ACCOUNTS)}"
 
     def settle(self) -> None:
         _sacctmgr("add", "cluster", CLUSTER)
