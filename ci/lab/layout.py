@@ -37,7 +37,7 @@ PORTS = {
     "xrootd-fnal": 1096,
     "cmsd-redirector": 1213,
     "dask-scheduler": 8786,
-    "dask-dashboard": 8787,
+    "dask-dashboard": 8788,  # not 8787, which every LocalCluster of a user tries first
     "gateway": 8000,
     "gateway-api": 8001,
     "gateway-tcp": 8002,

@@ -1,0 +1,125 @@
+"""A plain Dask scheduler that speaks TLS, with two workers: what `sched-url` executors connect to.
+
+The settings that a client needs are in /etc/dask, where Dask looks by itself, and not in environment variables:
+variables follow a user into batch jobs and images, where the certificates are missing, and Dask then refuses to
+start even a cluster that does not use TLS. A certificate named by the user comes before these settings.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import urllib.request
+from pathlib import Path
+
+from ci.lab.errors import NotReadyError
+from ci.lab.inside.service import Daemon, Service, folder, write
+from ci.lab.layout import ETC, HOST_NAME, PHYSICIST, PORTS, PROJECT, SCRATCH, VENV
+from ci.lab.process import run
+
+FILES = ETC / "dask"
+CA, NODE, USER = FILES / "ca.pem", FILES / "node", FILES / "user"  # .pem and .key of the last two
+OPENSSL_SETTINGS = PROJECT / "ci/lab/services/dask_openssl.cnf"
+CLIENT_SETTINGS = Path("/etc/dask/lab-tls.yaml")
+ADDRESS = f"tls://127.0.0.1:{PORTS['dask-scheduler']}"
+WORKERS = 2
+WORKER_MEMORY = "2 GiB"
+ALWAYS = ("-not_before", "20200101000000Z", "-not_after", "20991231000000Z")  # whatever a clock shows
+
+
+class Dask(Service):
+    name = "dask"
+    needs = ("node",)
+    ports = (PORTS["dask-scheduler"], PORTS["dask-dashboard"])
+
+    def prepare(self) -> None:
+        folder(FILES, owner=PHYSICIST, mode=0o700)
+        folder(SCRATCH / "dask", owner=PHYSICIST, mode=0o700)
+        make_certificates()
+        text = Path(__file__).with_suffix(".yaml").read_text()
+        write(CLIENT_SETTINGS, text.format(ca=CA, user=USER), mode=0o600, owner=PHYSICIST)
+
+    def daemons(self) -> list[Daemon]:
+        dask = VENV / "bin" / "dask"
+        tls = [f"--tls-ca-file={CA}", f"--tls-cert={NODE}.pem", f"--tls-key={NODE}.key"]
+        scheduler = [
+            *(str(dask), "scheduler", "--protocol=tls", "--host=127.0.0.1"),
+            f"--port={PORTS['dask-scheduler']}",
+            f"--dashboard-address=127.0.0.1:{PORTS['dask-dashboard']}",
+            *tls,
+        ]
+        worker = [
+            *(str(dask), "worker", ADDRESS, "--host=127.0.0.1", "--no-dashboard"),
+            *(f"--nworkers={WORKERS}", "--nthreads=1", f"--memory-limit={WORKER_MEMORY}"),
+            f"--local-directory={SCRATCH / 'dask'}",
+            *tls,
+        ]
+        return [self._daemon("dask-scheduler", scheduler), self._daemon("dask-worker", worker)]
+
+    def _daemon(self, name: str, command: list[str]) -> Daemon:
+        environment = {
+            "PATH": f"{VENV}/bin:/usr/bin:/bin",
+            "HOME": f"/home/{PHYSICIST}",
+            "USER": PHYSICIST,
+            "PYTHONPYCACHEPREFIX": f"/tmp/pycache-{PHYSICIST}",
+            "OPENSSL_CONF": str(OPENSSL_SETTINGS),
+        }
+        return Daemon(name, command, user=PHYSICIST, environment=environment, folder=str(SCRATCH / "dask"))
+
+    def check(self) -> str:
+        """Greet the scheduler with the user's certificate and count the workers that it knows."""
+        _greet()
+        workers = _workers()
+        if workers < WORKERS:
+            msg = f"{workers} of {WORKERS} workers have registered"
+            raise NotReadyError(msg)
+        return f"{ADDRESS} with {workers} workers"
+
+
+def make_certificates() -> None:
+    """Make an authority, and certificates for the scheduler with its workers and for the user."""
+    authority = FILES / "authority.key"
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    request += ["-noenc", *ALWAYS]
+    uses = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    run([*request, "-subj", "/O=Lab/CN=Lab Dask CA", *uses, "-keyout", authority, "-out", CA])
+    signed = ["-CA", CA, "-CAkey", authority, "-addext", "basicConstraints=critical,CA:FALSE"]
+    names = ["-addext", f"subjectAltName=DNS:localhost,DNS:{HOST_NAME},IP:127.0.0.1"]
+    for path, subject, more in ((NODE, "scheduler", names), (USER, PHYSICIST, [])):
+        out = ["-subj", f"/O=Lab/CN={subject}", "-keyout", f"{path}.key", "-out", f"{path}.pem"]
+        run([*request, *signed, *more, *out])
+    authority.unlink()  # nothing else is ever signed
+    for path in FILES.iterdir():
+        write(path, path.read_text(), mode=0o600, owner=PHYSICIST)
+
+
+def _greet() -> None:
+    """Do what a client does first; a scheduler that does not like our certificate hangs up instead of answering."""
+    try:
+        context = ssl.create_default_context(cafile=str(CA))
+        context.load_cert_chain(f"{USER}.pem", f"{USER}.key")
+        with (
+            socket.create_connection(("127.0.0.1", PORTS["dask-scheduler"]), timeout=2) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as line,
+        ):
+            answer = line.recv(1)
+    except OSError as error:
+        msg = f"the scheduler at {ADDRESS} does not accept a client: {error}"
+        raise NotReadyError(msg) from error
+    if not answer:
+        msg = f"the scheduler at {ADDRESS} hung up on a client"
+        raise NotReadyError(msg)
+
+
+def _workers() -> int:
+    url = f"http://127.0.0.1:{PORTS['dask-dashboard']}/json/counts.json"
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - a fixed http address
+            return int(json.load(answer)["workers"])
+    except (OSError, ValueError, KeyError) as error:
+        msg = f"the scheduler does not say how many workers it has ({url}): {error}"
+        raise NotReadyError(msg) from error
+
+
+SERVICE = Dask()
