@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import socket
@@ -16,6 +15,7 @@ from typing import Any
 import pocket_coffea
 from pocket_coffea.errors import CommandFailed
 from pocket_coffea.utils.process import run_command
+from pocket_coffea.utils.tree_digest import tree_digest
 
 __all__ = [
     "IMAGE_MANIFEST",
@@ -51,13 +51,7 @@ _PRIVATE = frozenset({"voms-proxy", "notify-user"})
 @cache
 def source_digest() -> str:
     """Return the sha256 over all files of the installed package, names included."""
-    root = Path(pocket_coffea.__file__).parent
-    total = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc" and "__pycache__" not in path.parts:
-            total.update(f"{path.relative_to(root).as_posix()}\0".encode())
-            total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+    return tree_digest(Path(pocket_coffea.__file__).parent)
 
 
 @cache

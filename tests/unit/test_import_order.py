@@ -21,10 +21,12 @@ ALLOWED = {
     "parameters": BASE | {"utils", "lib"},
     "config": BASE | {"utils", "lib", "parameters"},
     "workflows": BASE | {"utils", "lib", "parameters", "config"},
+    "images": BASE | {"utils"},
     "executors": BASE | {"utils"},
     "run": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors"},
     "scripts": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "run"},
-    "cli": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "run", "scripts"},
+    "cli": BASE
+    | {"utils", "lib", "parameters", "config", "workflows", "images", "executors", "run", "scripts"},
 }
 #: Modules that keep an old import path alive and may look upwards.
 FACADES = {"utils.configurator", "utils.utils"}

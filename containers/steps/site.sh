@@ -1,0 +1,16 @@
+#!/bin/sh
+# %post of every <site>.def: PocketCoffea, and the Debian PACKAGE... that only this site needs.
+set -eu
+umask 022
+export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_CACHE_DIR=1
+
+if [ $# -gt 0 ]; then
+    apt-get -qq update
+    # a build that is interrupted is thrown away: dpkg need not wait for the disk
+    apt-get -qq install --yes --no-install-recommends --option Dpkg::Options::=--force-unsafe-io "$@" >/dev/null
+    sh /.build/steps/bytecode.sh /usr/lib/python3
+fi
+PYTHONPATH=$(echo /usr/share/python-wheels/pip-*.whl) /opt/venv/bin/python -m pip install --quiet \
+    --no-compile --no-index --no-deps --find-links /.build/project pocket-coffea
+sh /.build/steps/bytecode.sh "$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pocket_coffea"
+rm -rf /.build
