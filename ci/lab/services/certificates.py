@@ -38,7 +38,7 @@ HOST_NAMES = ("localhost", "lab.site", "kit.site", "fnal.site", "redirector.site
 GROUPS = (f"/{VO}/Role=NULL/Capability=NULL", f"/{VO}/lab/Role=NULL/Capability=NULL")
 HOURS = 24  # of the first proxy
 LONGEST_HOURS = 24 * 365
-BEGIN, END = "20200101000000Z", "20991231000000Z"  # so that no clock that a fault shifts falls outside
+BEGIN, END = "20200101000000Z", "20371231000000Z"  # so that no clock that a fault shifts falls outside
 EXPIRED_HOURS = 48  # how long ago an expired proxy was made
 
 SIGNING_POLICY = f"""\
