@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.lab.errors import LabError
 from ci.lab.inside.processes import descendants, kill_trees, table
 from ci.lab.layout import HOST_NAME, SCRATCH
 from ci.lab.process import CommandFailedError, run
+from ci.lab.services.slurm import HOST
 from ci.lab.services.slurm_memory import steps
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ NAME = "node"
 USAGE = "node kill-job condor:CLUSTER.PROC | node kill-job slurm:JOB[_TASK] | node reboot"
 DOWN_SECONDS = 3.0
 BACK_SECONDS = 60.0
+BATCH_SYSTEMS = ("slurm", "condor")
 CONDOR_EXECUTE = SCRATCH / "condor"
 
 
@@ -90,14 +91,16 @@ def _job_ad(starter: int) -> dict[str, str]:
 def _reboot(supervisor: Supervisor) -> str:
     if NAME in supervisor.faults:
         return f"{HOST_NAME} is booting already"
-    parts = {name: supervisor.services[name] for name in ("slurm", "condor") if name in supervisor.services}
+    parts = {name: each for name, each in supervisor.services.items() if name in BATCH_SYSTEMS}
     if not parts:
-        msg = "no batch system runs in this lab: neither slurm nor condor"
+        msg = f"this lab has no worker node: neither {' nor '.join(BATCH_SYSTEMS)} runs in it"
         raise LabError(msg)
     supervisor.faults[NAME] = f"{HOST_NAME} is booting"
     killed = kill_trees(_node_roots(parts))
     if "slurm" in parts:
         parts["slurm"].stop("slurmd", force=True)
+        # the controller would notice by itself after SlurmdTimeout
+        run(["scontrol", "update", f"NodeName={HOST}", "State=DOWN", "Reason=not responding"], timeout=20)
     threading.Thread(target=_come_back, args=(supervisor, parts), daemon=True).start()
     return f"{killed} processes of {HOST_NAME} died at once; it is back in some seconds, see `status`"
 

@@ -1,4 +1,4 @@
-"""Fault `slurm drain|resume`: the worker node takes no new jobs, as when its admins prepare an intervention."""
+"""Fault `slurm drain|resume`: the worker node takes no new jobs, as before an intervention."""
 
 from __future__ import annotations
 

@@ -31,10 +31,9 @@ class Slurm(Service):
         write_configuration()
 
     def daemons(self) -> list[Daemon]:
-        # -b: a slurmd that starts again stands for a node that was booted again
         return [
             Daemon("slurmctld", ("slurmctld", "-D"), user="slurm"),
-            Daemon("slurmd", ("slurmd", "-D", "-b", "-N", HOST)),
+            Daemon("slurmd", ("slurmd", "-D", "-N", HOST)),
             Daemon("slurm-memory", MEMORY_WATCH, environment={"PYTHONPATH": str(PROJECT)}),
         ]
 

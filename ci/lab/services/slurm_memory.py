@@ -35,9 +35,7 @@ def main() -> None:
                 limits = {**limits, **_limits()}
             used = sum(processes[pid].memory for pid in descendants(roots, processes))
             if used > limits.get(job, used):
-                print(
-                    f"job {job} uses {used >> 20} MiB of {limits[job] >> 20} MiB: out of memory", flush=True
-                )
+                print(f"out of memory: job {job} uses {used} of {limits[job]} bytes", flush=True)
                 # first the reason, then the deed: the controller keeps the first end that it hears of
                 slurm.slurm_complete_job(ctypes.c_uint32(job), ctypes.c_uint32(OUT_OF_MEMORY))
                 kill_trees(roots, spare_roots=True)
@@ -54,18 +52,16 @@ def steps(processes: Mapping[int, Process]) -> dict[int, list[int]]:
 
 
 def memory_of(resources: str) -> int | None:
-    """Return the memory (bytes) of a list of resources such as `cpu=2,mem=140M,node=1`; None if it has none."""
+    """Return the memory (bytes) in a list of resources such as `cpu=2,mem=140M`; None if it has none."""
     found = re.search(r"\bmem=([\d.]+)([KMGT]?)", resources)
     return int(float(found[1]) * UNITS[found[2]]) if found else None
 
 
 def _limits() -> dict[int, int]:
     """Return what running jobs were given, in bytes; empty when the controller does not answer."""
+    command = ["squeue", "--noheader", "--array", "--states=R,CG", "--Format=JobID:20,tres-alloc:200"]
     try:
-        said = run(
-            ["squeue", "--noheader", "--array", "--states=R,CG", "--Format=JobID:20,tres-alloc:200"],
-            timeout=10,
-        )
+        said = run(command, timeout=10)
     except LabError as error:
         print(error, flush=True)
         return {}
