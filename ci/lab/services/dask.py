@@ -1,8 +1,8 @@
 """A plain Dask scheduler that speaks TLS, with two workers: what `sched-url` executors connect to.
 
-The settings that a client needs are in /etc/dask, where Dask looks by itself, and not in environment variables:
-variables follow a user into batch jobs and images, where the certificates are missing, and Dask then refuses to
-start even a cluster that does not use TLS. A certificate named by the user comes before these settings.
+The settings that a client needs are in /etc/dask, where Dask looks by itself, and not in environment
+variables: variables follow a user into batch jobs and images, where the certificates are missing, and Dask
+then refuses to start even a cluster that does not use TLS. A certificate that a user names comes before them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import socket
 import ssl
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from ci.lab.errors import NotReadyError
@@ -80,22 +81,31 @@ class Dask(Service):
 def make_certificates() -> None:
     """Make an authority, and certificates for the scheduler with its workers and for the user."""
     authority = FILES / "authority.key"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    request += ["-noenc", *ALWAYS]
-    uses = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-    run([*request, "-subj", "/O=Lab/CN=Lab Dask CA", *uses, "-keyout", authority, "-out", CA])
-    signed = ["-CA", CA, "-CAkey", authority, "-addext", "basicConstraints=critical,CA:FALSE"]
-    names = ["-addext", f"subjectAltName=DNS:localhost,DNS:{HOST_NAME},IP:127.0.0.1"]
-    for path, subject, more in ((NODE, "scheduler", names), (USER, PHYSICIST, [])):
-        out = ["-subj", f"/O=Lab/CN={subject}", "-keyout", f"{path}.key", "-out", f"{path}.pem"]
-        run([*request, *signed, *more, *out])
+    ours = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
+    _certificate("Lab Dask CA", CA, authority, ours)
+    signed = ("-CA", CA, "-CAkey", authority)
+    theirs = ("basicConstraints=critical,CA:FALSE",)
+    names = (f"subjectAltName=DNS:localhost,DNS:{HOST_NAME},IP:127.0.0.1",)
+    _certificate("scheduler", Path(f"{NODE}.pem"), Path(f"{NODE}.key"), theirs + names, signed)
+    _certificate(PHYSICIST, Path(f"{USER}.pem"), Path(f"{USER}.key"), theirs, signed)
     authority.unlink()  # nothing else is ever signed
     for path in FILES.iterdir():
         write(path, path.read_text(), mode=0o600, owner=PHYSICIST)
 
 
+def _certificate(
+    name: str, out: Path, key: Path, extensions: Sequence[str], signed: Sequence[str | Path] = ()
+) -> None:
+    command: list[str | Path] = ["openssl", "req", "-x509", "-noenc", *ALWAYS, *signed]
+    command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    command += ["-subj", f"/O=Lab/CN={name}", "-keyout", key, "-out", out]
+    for extension in extensions:
+        command += ["-addext", extension]
+    run(command, timeout=30)
+
+
 def _greet() -> None:
-    """Do what a client does first; a scheduler that does not like our certificate hangs up instead of answering."""
+    """Do what a client does first; a scheduler that does not like our certificate hangs up."""
     try:
         context = ssl.create_default_context(cafile=str(CA))
         context.load_cert_chain(f"{USER}.pem", f"{USER}.key")
@@ -115,7 +125,7 @@ def _greet() -> None:
 def _workers() -> int:
     url = f"http://127.0.0.1:{PORTS['dask-dashboard']}/json/counts.json"
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - a fixed http address
+        with urllib.request.urlopen(url, timeout=2) as answer:
             return int(json.load(answer)["workers"])
     except (OSError, ValueError, KeyError) as error:
         msg = f"the scheduler does not say how many workers it has ({url}): {error}"

@@ -12,7 +12,7 @@ from ci.lab.layout import ETC, GATEWAY_VENV, PHYSICIST, PORTS, PROJECT, SCRATCH,
 
 ADDRESS = f"http://127.0.0.1:{PORTS['gateway']}"
 PROXY_ADDRESS = f"gateway://127.0.0.1:{PORTS['gateway-tcp']}"
-PASSWORD = "lab-gateway"  # noqa: S105 - of a test bed that nobody can reach from outside
+PASSWORD = "lab-gateway"
 SETTINGS = ETC / "gateway" / "dask_gateway_config.py"
 CLIENT_SETTINGS = Path("/etc/dask/lab-gateway.yaml")
 CLUSTERS = SCRATCH / "gateway"
@@ -55,7 +55,7 @@ class Gateway(Service):
         """Ask, through the proxy, whether the server can start clusters."""
         url = f"{ADDRESS}/api/health"
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - a fixed http address
+            with urllib.request.urlopen(url, timeout=2) as answer:
                 status = json.load(answer)["status"]
         except (OSError, ValueError, KeyError) as error:
             msg = f"{url} does not answer: {error}"

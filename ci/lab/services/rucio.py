@@ -22,11 +22,11 @@ from ci.lab.services.xrootd import SITES
 FILES = Path(__file__).with_name("rucio_files")
 ADDRESS = f"https://rucio.site:{PORTS['rucio']}"
 SERVER_USER = "www-data"
-PRIVATE = Path("/var/lib/rucio")  # of the server alone: settings with root's password, database, key
+PRIVATE = Path("/run/rucio")  # in memory: of the server alone, with root's password, database and key
 SERVER, ADMIN, DATABASE = PRIVATE / "server.cfg", PRIVATE / "admin.cfg", PRIVATE / "rucio.db"
 ALEMBIC, KEY = PRIVATE / "alembic.ini", PRIVATE / "key.pem"
 CLIENT = ETC / "rucio" / "rucio.cfg"
-PASSWORD = "lab-rucio"  # noqa: S105 - of the user physicist in a test bed that nobody can reach
+PASSWORD = "lab-rucio"
 
 
 class Rucio(Service):
@@ -81,7 +81,7 @@ class Rucio(Service):
         url = f"{ADDRESS}/ping"
         try:
             context = ssl.create_default_context(capath=str(CA_FOLDER))
-            with urllib.request.urlopen(url, timeout=4, context=context) as answer:  # noqa: S310 - fixed
+            with urllib.request.urlopen(url, timeout=4, context=context) as answer:
                 version = json.load(answer)["version"]
         except (OSError, ValueError, KeyError) as error:
             msg = f"{url} does not answer: {error}"
@@ -97,7 +97,12 @@ class Rucio(Service):
         }
         what = {"account": PHYSICIST, "password": PASSWORD, "dn": USER_NAME, "storage": storage}
         command = [VENV / "bin" / "python", FILES / "seed.py", CATALOGUE]
-        env = {"PATH": "/usr/bin:/bin", "HOME": "/root", "RUCIO_CONFIG": str(ADMIN), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": "/root",
+            "RUCIO_CONFIG": str(ADMIN),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         run(command, env=env, stdin=json.dumps(what), timeout=60)
 
     def environment(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Fill the catalogue through Rucio's interface; runs in the virtual environment that has rucio-clients.
 
-    seed.py CATALOGUE < WHAT   (JSON: account, password, dn, and the storage elements by name)
+seed.py CATALOGUE < WHAT   (JSON: account, password, dn, and the storage elements by name)
 """
 
 from __future__ import annotations
@@ -50,7 +50,11 @@ def add_storage(client: Client, rse: str, storage: dict[str, Any]) -> None:
 def replica(file: dict[str, Any]) -> dict[str, Any]:
     meta = {"events": file["events"]}
     return {
-        "scope": SCOPE, "name": file["lfn"], "bytes": file["bytes"], "adler32": file["adler32"], "meta": meta
+        "scope": SCOPE,
+        "name": file["lfn"],
+        "bytes": file["bytes"],
+        "adler32": file["adler32"],
+        "meta": meta,
     }
 
 

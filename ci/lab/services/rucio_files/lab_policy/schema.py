@@ -1,4 +1,4 @@
-"""Names that are allowed: CMS's storage (T1_DE_KIT_Disk) and blocks (/A/B/C#uuid), else Rucio's generic ones."""
+"""Names that are allowed: CMS's storage (T1_DE_KIT_Disk) and blocks (/A/B/C#uuid), else the generic ones."""
 
 from rucio.common.schema import generic
 from rucio.common.schema.generic import *  # noqa: F403 - a policy package has to offer all of them
