@@ -30,7 +30,8 @@ def switch(supervisor: Supervisor, words: list[str]) -> str:
                 supervisor.faults.pop(NAME, None)
             said = f"{PROXY} is valid for {hours} h now"
         case _:
-            raise LabError(f"unknown words {' '.join(words)!r}; there are: {USAGE}")
+            msg = f"unknown words {' '.join(words)!r}; there are: {USAGE}"
+            raise LabError(msg)
     supervised.check_now()
     return said
 
@@ -39,5 +40,6 @@ def _hours(rest: list[str]) -> int:
     if not rest:
         return HOURS
     if len(rest) > 1 or not rest[0].isdecimal() or not 1 <= int(rest[0]) <= LONGEST_HOURS:
-        raise LabError(f"proxy renew {' '.join(rest)!r}: whole hours are wanted; usage: {USAGE}")
+        msg = f"proxy renew {' '.join(rest)!r}: whole hours are wanted; usage: {USAGE}"
+        raise LabError(msg)
     return int(rest[0])

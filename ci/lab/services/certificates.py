@@ -64,7 +64,8 @@ class Certificates(Service):
     def check(self) -> str:
         left = run(["/usr/bin/voms-proxy-info", "-file", PROXY, "-timeleft"], timeout=5, check=False).stdout
         if not re.fullmatch(r"-?\d+\s*", left):
-            raise NotReadyError(f"no proxy at {PROXY}: {left.strip()}")
+            msg = f"no proxy at {PROXY}: {left.strip()}"
+            raise NotReadyError(msg)
         hours = int(left) / 3600
         return f"{PROXY}: " + (f"valid for {hours:.1f} h" if hours > 0 else "expired")
 
@@ -76,7 +77,7 @@ def make_proxy(hours: int, *, expired: bool = False) -> None:
     """Replace physicist's VOMS proxy, at once and for good, by one of ``hours`` h or by an expired one."""
     half = PROXY.with_name(f".{PROXY.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
-        _voms_proxy(*OWN_USER, half, 1 if expired else hours, expired=expired)
+        _voms_proxy(*OWN_USER, half, 1 if expired else hours, ago=EXPIRED_HOURS if expired else 0)
         shutil.chown(half, PHYSICIST, PHYSICIST)
         half.rename(PROXY)
     finally:
@@ -84,10 +85,11 @@ def make_proxy(hours: int, *, expired: bool = False) -> None:
 
 
 def faketime(seconds: int) -> dict[str, str]:
-    """Return the environment in which a program sees a clock that is ``seconds`` ahead (behind if negative)."""
+    """Return the environment in which a program's clock is ``seconds`` ahead, or behind if negative."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
-        raise LabError("libfaketime is not in the lab's root file system: ci/lab/recipe/packages.txt")
+        msg = "libfaketime is not in the lab's root file system: ci/lab/recipe/packages.txt"
+        raise LabError(msg)
     return {"LD_PRELOAD": str(found[0]), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
@@ -126,7 +128,7 @@ def _make_users() -> None:
     write(USER_KEY, key.read_text(), mode=0o400, owner=PHYSICIST)
     probe = PRIVATE / "probe.pem", PRIVATE / "probe.key"
     _certificate(f"{DOMAIN}/OU=Robots/CN=probe", *probe, extensions)
-    _voms_proxy(*probe, PROBE_PROXY, LONGEST_HOURS)
+    _voms_proxy(*probe, PROBE_PROXY, 2 * LONGEST_HOURS, ago=LONGEST_HOURS)
 
 
 def _certificate(
@@ -144,18 +146,19 @@ def _certificate(
     run(command, timeout=30)
 
 
-def _voms_proxy(certificate: Path, key: Path, out: Path, hours: int, *, expired: bool = False) -> None:
-    """Write a proxy with VOMS attributes; an expired one is made by a clock of two days ago."""
+def _voms_proxy(certificate: Path, key: Path, out: Path, hours: int, *, ago: int = 0) -> None:
+    """Write a proxy with VOMS attributes that is valid for ``hours`` h from ``ago`` h ago on."""
     command = ["voms-proxy-fake", "-rfc", "-quiet", "-cert", certificate, "-key", key, "-bits", "2048"]
     command += ["-hostcert", PRIVATE / "voms.pem", "-hostkey", PRIVATE / "voms.key", "-certdir", CA_FOLDER]
     command += ["-voms", VO, "-uri", f"{VOMS_HOST}:15002", "-hours", str(hours), "-vomslife", str(hours)]
     for group in GROUPS:
         command += ["-fqan", group]
-    env = {**os.environ, **(faketime(-EXPIRED_HOURS * 3600) if expired else {})}
+    env = {**os.environ, **(faketime(-ago * 3600) if ago else {})}
     try:
         run([*command, "-out", out], timeout=30, env=env)
     except CommandFailedError as error:
-        raise LabError(f"no VOMS proxy could be made: {error}") from error
+        msg = f"no VOMS proxy could be made: {error}"
+        raise LabError(msg) from error
 
 
 SERVICE = Certificates()

@@ -44,7 +44,8 @@ class Data(Service):
         try:
             files = catalogue()
         except OSError as error:
-            raise NotReadyError(f"no catalogue: {error}") from error
+            msg = f"no catalogue: {error}"
+            raise NotReadyError(msg) from error
         size = sum(file["bytes"] for file in files) / 1024**2
         return f"{CATALOGUE}: {len(files)} files, {size:.1f} MiB"
 
@@ -94,7 +95,8 @@ def _make(kept: Path) -> None:
         run([VENV / "bin" / "python", "-m", "ci.lab.services.data", half], env=env, timeout=120)
     except CommandFailedError as error:
         shutil.rmtree(half)
-        raise LabError(f"the lab's NanoAOD files could not be made: {error}") from error
+        msg = f"the lab's NanoAOD files could not be made: {error}"
+        raise LabError(msg) from error
     rows = [_row(file, half) for file in json.loads(LIST.read_text())]
     write(half / CATALOGUE.name, json.dumps(rows, indent=1) + "\n")
     half.rename(kept)

@@ -44,7 +44,7 @@ CLIENT_LIMITS = {  # an answer within seconds or none: a check must not hang on 
 
 @dataclass
 class Site:
-    """A data server; ``slow`` and ``clock`` (seconds ahead) are set by faults and hold from its next start."""
+    """A data server; faults set ``slow`` and ``clock`` (seconds ahead), which hold from its next start."""
 
     name: str
     rse: str  # the name that CMS gives to its storage
@@ -80,7 +80,9 @@ SITES = {
 class XRootD(Service):
     name = "xrootd"
     needs = ("certificates", "data")
-    ports = tuple(PORTS[name] for name in ("xrootd-redirector", "xrootd-kit", "xrootd-fnal", "cmsd-redirector"))
+    ports = tuple(
+        PORTS[name] for name in ("xrootd-redirector", "xrootd-kit", "xrootd-fnal", "cmsd-redirector")
+    )
     stop_seconds = 3.0
 
     def prepare(self) -> None:
@@ -100,12 +102,18 @@ class XRootD(Service):
         for port in self.ports:
             must_listen(port)
         for site in SITES.values():
-            _ask(site.address, "stat", "/store")
-        copies = _ask(REDIRECTOR, "locate", "-h", _everywhere()).splitlines()
-        if len(copies) < len(SITES):
-            raise NotReadyError(f"the redirector sees {len(copies)} of {len(SITES)} sites")
+            check_site(site)
         addresses = ", ".join(f"{site.name} root://{site.address}" for site in SITES.values())
         return f"root://{REDIRECTOR} over {addresses}"
+
+
+def check_site(site: Site) -> None:
+    """Raise NotReadyError unless the site answers and the redirector sends clients to it."""
+    _ask(site.address, "stat", "/store")
+    port = site.address.rpartition(":")[2]
+    if f":{port} " not in _ask(REDIRECTOR, "locate", "-h", _everywhere()) + " ":
+        msg = f"the redirector does not see {site.name} yet"
+        raise NotReadyError(msg)
 
 
 def configure(site: Site) -> None:
@@ -182,7 +190,12 @@ def _everywhere() -> str:
 
 
 def _ask(address: str, *question: str) -> str:
-    env = {**os.environ, **CLIENT_LIMITS, "X509_USER_PROXY": str(PROBE_PROXY), "X509_CERT_DIR": str(CA_FOLDER)}
+    env = {
+        **os.environ,
+        **CLIENT_LIMITS,
+        "X509_USER_PROXY": str(PROBE_PROXY),
+        "X509_CERT_DIR": str(CA_FOLDER),
+    }
     try:
         return run(["xrdfs", address, *question], timeout=8, env=env).stdout.strip()
     except CommandFailedError as error:
