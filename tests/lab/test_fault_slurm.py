@@ -49,6 +49,12 @@ def test_the_status_shows_the_drained_node(fault):
     assert {row["name"]: row["state"] for row in status["services"]}["slurm"] == "healthy"
 
 
+def test_a_drained_node_is_not_rebooted(fault):
+    fault("slurm", "drain", off=OFF)
+    with pytest.raises(LabError, match="the node is drained; `slurm resume` it first"):
+        fault("node", "reboot")
+
+
 @pytest.mark.parametrize("words", [(), ("dry",), ("drain", "all")])
 def test_unknown_words_are_refused_with_those_that_are_known(fault, words):
     with pytest.raises(LabError, match=r"there are: slurm drain \| slurm resume"):

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ci.lab.errors import LabError
+from ci.lab.faults.slurm import NAME as DRAIN
 from ci.lab.inside.processes import descendants, kill_trees, table
 from ci.lab.layout import HOST_NAME, SCRATCH
 from ci.lab.process import CommandFailedError, run
@@ -94,6 +95,9 @@ def _reboot(supervisor: Supervisor) -> str:
     parts = {name: each for name, each in supervisor.services.items() if name in BATCH_SYSTEMS}
     if not parts:
         msg = f"this lab has no worker node: neither {' nor '.join(BATCH_SYSTEMS)} runs in it"
+        raise LabError(msg)
+    if DRAIN in supervisor.faults:
+        msg = "the node is drained; `slurm resume` it first"  # a boot would undo the drain silently
         raise LabError(msg)
     supervisor.faults[NAME] = f"{HOST_NAME} is booting"
     killed = kill_trees(_node_roots(parts))

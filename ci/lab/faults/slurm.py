@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 NAME = "slurm"
 USAGE = "slurm drain | slurm resume"
 REASON = "intervention"
+RESUME_SECONDS = 30.0
 
 
 def switch(supervisor: Supervisor, words: list[str]) -> str:
@@ -27,6 +28,7 @@ def switch(supervisor: Supervisor, words: list[str]) -> str:
         case ["resume"]:
             if _drained():  # Slurm refuses to resume a node that is not drained
                 _update("State=RESUME")
+                supervised.wait_healthy(RESUME_SECONDS)  # it is usable when it has answered a ping
             supervisor.faults.pop(NAME, None)
             said = f"node {HOST} takes jobs"
         case _:
