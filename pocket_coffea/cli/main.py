@@ -37,6 +37,10 @@ class LazyGroup(click.Group):
     """A group whose commands are ``name: ("module:function", one line of help)``."""
 
     commands_at: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "image": (
+            "pocket_coffea.cli.image:image",
+            "Build, check and use site images, reproducible bit for bit",
+        ),
         "inspect-job": (
             "pocket_coffea.cli.inspect_job:inspect_job",
             "Show what a pickled configuration processes",

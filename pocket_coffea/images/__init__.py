@@ -6,5 +6,5 @@
 ``squashfs``    the root file system as one file           ``sif``       the image file itself
 ``builder``     all of these in order                      ``store``     input digest -> image
 ``compare``     which file differs                         ``apptainer`` run, test and shell
-``refresh``     new locks
+``refresh``     new locks                                  ``machine``   what is missing for a build
 """

@@ -17,13 +17,15 @@ from pocket_coffea.images import manifest as says
 from pocket_coffea.images.definition import read_definition
 from pocket_coffea.images.fetch import BlobCache, fetch_debs, fetch_wheels
 from pocket_coffea.images.inputs import Inputs
+from pocket_coffea.images.locks import Locks
+from pocket_coffea.images.machine import require_building
 from pocket_coffea.images.project import build_wheel
 from pocket_coffea.images.rootfs import Context, build_base, build_site
 from pocket_coffea.images.sif import DEFINITION, INSPECT, PARTITION, SBOM, SifObject, write_sif
 from pocket_coffea.images.squashfs import squashfs_tool, tar_to_squashfs
 from pocket_coffea.images.store import Record, Store, cache_folder
 
-__all__ = ["Builder", "fetch_context"]
+__all__ = ["Builder", "fetch_context", "locked_tool"]
 
 #: Bytes free that a build needs for its work.
 SPACE = 5 * 10**9
@@ -51,6 +53,7 @@ class Builder:
 
     def _build(self, inputs: Inputs) -> Record:
         start = time.monotonic()
+        require_building()
         with _clean_umask(), self.store.working() as folder, _work_folder() as work:
             blobs = self._fetch(inputs)
             base = self._base(inputs, blobs)
@@ -149,6 +152,12 @@ def fetch_context(inputs: Inputs, target: Path) -> None:
         shutil.copytree(build_wheel(inputs.project, inputs.locks, blobs, work), target / "project")
 
 
+def locked_tool(locks: Locks, name: str) -> list[str]:
+    """Return the words that run ``mksquashfs`` or ``unsquashfs`` of the lock, fetched when needed."""
+    blobs = fetch_debs(BlobCache(cache_folder() / "packages"), locks.tools)
+    return squashfs_tool(cache_folder() / "tools", locks, blobs, name)
+
+
 def _link_wheels(folder: Path, inputs: Inputs, blobs: Mapping[str, Path], link: bool = True) -> None:
     folder.mkdir(parents=True)
     for item in inputs.locks.wheels:
@@ -164,7 +173,8 @@ def _move(made: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(made, temporary)
+        # a rename on the same disk, else a copy
+        shutil.move(made, temporary)
         temporary.replace(target)
     except OSError as error:
         temporary.unlink(missing_ok=True)

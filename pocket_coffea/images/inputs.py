@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from pocket_coffea.errors import ConfigurationError, did_you_mean
 from pocket_coffea.images.definition import Definition, read_chain, site_names
 from pocket_coffea.images.locks import DebianPackage, Locks, read_locks
 from pocket_coffea.images.project import Project, read_project
+from pocket_coffea.utils.tree_digest import tree_digest
 
-__all__ = ["BUILDER", "Inputs", "read_inputs"]
+__all__ = ["Inputs", "builder_digest", "read_inputs"]
 
-#: Part of every input digest; raised when the builder makes other bytes of the same inputs.
-BUILDER = 1
+#: The modules that decide bytes: their sources are part of every input digest.
+BUILDER = ("debian", "definition", "manifest", "rootfs", "sif", "squashfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def read_inputs(root: Path, site: str, allow_dirty: bool = False) -> Inputs:
     # of apt.txt only what this image has: another site's packages do not change it
     used = _digest({"debian": _lines(locks.packages_of(*(item.name for item in chain)))})
     lock_digests = {**files, "apt.txt": used}
-    common = {"builder": BUILDER, "epoch": locks.epoch, "steps": _digests(containers / "steps")}
+    common = {"builder": builder_digest(), "epoch": locks.epoch, "steps": _digests(containers / "steps")}
     bottom = {
         **common,
         "definition": chain[0].text,
@@ -72,6 +74,13 @@ def read_inputs(root: Path, site: str, allow_dirty: bool = False) -> Inputs:
         "version": project.version,
     }
     return Inputs(site, chain, locks, project, lock_digests, base, _digest(top))
+
+
+@cache
+def builder_digest() -> str:
+    """Return the sha256 over the code that builds."""
+    here = Path(__file__).parent
+    return tree_digest(here, [here / f"{name}.py" for name in BUILDER])
 
 
 def _lines(packages: Sequence[DebianPackage]) -> list[str]:

@@ -112,7 +112,8 @@ def _version(root: Path) -> str:
 def build_wheel(project: Project, locks: Locks, blobs: Mapping[str, Path], work: Path) -> Path:
     """Build the project's wheel below ``work`` with the locked backend; return the folder that it is in.
 
-    ``blobs``: sha256 -> wheel of the backend. Raises CommandFailed.
+    ``blobs``: sha256 -> wheel of the backend. Raises CommandFailed, and ResultsRefused when the checkout is
+    no longer what ``project`` says.
     """
     backend, source, target = work / "backend", work / "source", work / "project"
     for wheel in locks.backend:
@@ -123,6 +124,9 @@ def build_wheel(project: Project, locks: Locks, blobs: Mapping[str, Path], work:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
         copy.chmod(0o644)
+    if tree_digest(source) != project.digest:
+        msg = f"Files of {project.root} changed while the image was being built. Build again."
+        raise ResultsRefused(msg)
     target.mkdir()
     env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(backend), "SOURCE_DATE_EPOCH": str(locks.epoch)}
     # -S: packages of this environment, hatchling's plugins among them, have no say

@@ -12,6 +12,7 @@ import shlex
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from pocket_coffea.errors import CommandFailed
 from pocket_coffea.images.debian import make_pool
@@ -112,9 +113,12 @@ def build_site(
     context.text("/etc/apt/sources.list", _SOURCES.format(suite=suite))
     for definition in chain[1:]:
         _common(context, definition, [*below, *extra])
-    argv = ["--variant=custom", "--skip=update", f"--setup-hook=tar-in {shlex.quote(str(base))} /"]
+    # by way of standard input: in a user namespace the store of the user may be unreadable
+    unpack = 'tar --extract --numeric-owner --xattrs --xattrs-include="*" --directory "$1"'
+    argv = ["--variant=custom", "--skip=update", f"--setup-hook={unpack}"]
     argv += _hooks(context.close(), locks.epoch)
-    _mmdebstrap([*argv, "", str(target)], target.parent, locks)
+    with base.open("rb") as stream:
+        _mmdebstrap([*argv, "", str(target)], target.parent, locks, stream)
 
 
 def _common(context: Context, definition: Definition, packages: Iterable[DebianPackage]) -> None:
@@ -123,6 +127,8 @@ def _common(context: Context, definition: Definition, packages: Iterable[DebianP
     for source, name in definition.files():
         context.tree(root / source, name)
     context.text("/.build-post", definition.script("post"))
+    context.text("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost\n")
+    context.text("/etc/resolv.conf", "")
     context.tree(definition.path.parent / "steps" / "finish.sh", "/.build-finish")
     lines = sorted(f"{item.name} {item.version} {item.architecture}\n" for item in packages)
     context.text("/.packages-locked", "".join(lines))
@@ -143,14 +149,16 @@ def _hooks(context: Path, epoch: int) -> list[str]:
         "SOURCE_DATE_EPOCH": str(epoch),
     }
     words = shlex.join(["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in clean.items())])
+    # no network and no name of this machine: nothing can come in that is not locked
+    alone = 'unshare --net --uts sh -c \'hostname localhost && exec chroot "$@"\' sh "$1"'
     return [
         f"--customize-hook=tar-in {shlex.quote(str(context))} /",
-        f'--customize-hook=chroot "$1" {words} /bin/sh -e /.build-post',
-        f'--customize-hook=chroot "$1" {words} /bin/sh -e /.build-finish',
+        f"--customize-hook={alone} {words} /bin/sh -e /.build-post",
+        f"--customize-hook={alone} {words} /bin/sh -e /.build-finish",
     ]
 
 
-def _mmdebstrap(arguments: Sequence[str], work: Path, locks: Locks) -> None:
+def _mmdebstrap(arguments: Sequence[str], work: Path, locks: Locks, stdin: IO[bytes] | None = None) -> None:
     mode = "root" if os.geteuid() == 0 else "unshare"
     env = {
         "PATH": _PATH,
@@ -161,4 +169,4 @@ def _mmdebstrap(arguments: Sequence[str], work: Path, locks: Locks) -> None:
         "SOURCE_DATE_EPOCH": str(locks.epoch),
     }
     argv = ["mmdebstrap", f"--mode={mode}", "--format=tar", "--skip=output/dev", *arguments]
-    run_command(argv, timeout=_HOUR, env=env, cwd=work)
+    run_command(argv, timeout=_HOUR, env=env, cwd=work, stdin=stdin)

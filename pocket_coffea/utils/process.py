@@ -16,23 +16,25 @@ __all__ = ["run_command"]
 def run_command(
     argv: Sequence[str],
     *,
-    timeout: float,
+    timeout: float | None,
     check: bool = True,
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     stdin: IO[Any] | None = None,
+    attached: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return exit code, stdout and stderr as text. No shell is involved.
 
-    timeout in seconds. ``env`` replaces the whole environment, ``cwd`` is where it runs, ``stdin`` an open
-    file that it reads. Raises CommandFailed, naming the command and what it printed, when the program cannot
-    be started, does not end in time or, with ``check``, ends with a code other than 0.
+    timeout in seconds, None for a program that a person ends. ``env`` replaces the whole environment, ``cwd``
+    is where it runs, ``stdin`` an open file that it reads. ``attached`` leaves its streams on the terminal;
+    stdout and stderr are then not kept. Raises CommandFailed, naming the command and what it printed, when
+    the program cannot be started, does not end in time or, with ``check``, ends with a code other than 0.
     """
     shown = shlex.join(argv)
     try:
         done = subprocess.run(
             list(argv),
-            capture_output=True,
+            capture_output=not attached,
             text=True,
             errors="replace",
             timeout=timeout,
@@ -42,13 +44,14 @@ def run_command(
             stdin=stdin,
         )
     except subprocess.TimeoutExpired as error:
-        msg = f"{shown} did not end within {timeout:g} s."
+        msg = f"{shown} did not end within {timeout or 0:g} s."
         raise CommandFailed(msg) from error
     except OSError as error:
         msg = f"{shown} cannot be started: {error.strerror or error}."
         raise CommandFailed(msg) from error
     if check and done.returncode:
-        printed = "\n".join(text for text in (done.stdout.strip(), done.stderr.strip()) if text)
+        streams = [(text or "").strip() for text in (done.stdout, done.stderr)]
+        printed = "\n".join(text for text in streams if text)
         msg = f"{shown} ended with code {done.returncode}.\n{printed}".rstrip()
         raise CommandFailed(msg)
     return done
