@@ -9,7 +9,8 @@ if ! diff /.packages-locked /.packages-there; then
     exit 1
 fi
 rm -rf /.packages-locked /.packages-there /.build* /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/apt/archives/*
-rm -rf /var/log/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/lib/dpkg/*-old /tmp/* /var/tmp/* /root/.cache
+# /tmp is left to mmdebstrap, which has its configuration of apt there
+rm -rf /var/log/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/tmp/* /root/.cache
 rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/machine-id /var/lib/dbus/machine-id /etc/apt/sources.list
 rm -f /etc/apt/sources.list.d/*
 printf 'localhost\n' >/etc/hostname

@@ -23,6 +23,8 @@ from pocket_coffea.utils.process import run_command
 __all__ = ["Context", "build_base", "build_site"]
 
 _HOUR = 3600.0
+#: Lines of output in the message of a failed build.
+_SHOWN = 25
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SOURCES = "deb [trusted=yes] file:/.build/pool {suite} main\n"
 #: Not wanted in an image; licences stay.
@@ -168,5 +170,13 @@ def _mmdebstrap(arguments: Sequence[str], work: Path, locks: Locks, stdin: IO[by
         "TZ": "UTC",
         "SOURCE_DATE_EPOCH": str(locks.epoch),
     }
-    argv = ["mmdebstrap", f"--mode={mode}", "--format=tar", "--skip=output/dev", *arguments]
-    run_command(argv, timeout=_HOUR, env=env, cwd=work, stdin=stdin)
+    # the last step has removed lists and caches; mmdebstrap would start apt for it once more
+    skipped = "--skip=output/dev,cleanup/apt"
+    argv = ["mmdebstrap", f"--mode={mode}", "--format=tar", skipped, *arguments]
+    done = run_command(argv, timeout=_HOUR, env=env, cwd=work, stdin=stdin, check=False)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if not line.startswith("I: ")]
+        msg = f"The root file system cannot be built; mmdebstrap ended with {done.returncode}:\n" + "\n".join(
+            said[-_SHOWN:]
+        )
+        raise CommandFailed(msg)
