@@ -1,4 +1,4 @@
-"""HTCondor as CERN's users see it: flavours with time limits, images in /srv, holds; the machine is lab.site."""
+"""HTCondor as CERN's users see it: flavours with time limits, images in /srv, holds; on lab.site."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class Condor(Service):
 
 
 def kerberos_cache(user: str, realm: str) -> bytes:
-    """Return a Kerberos credential cache (file format 4) of the user, without tickets: nobody issues any here."""
+    """Return a Kerberos cache (file format 4) of the user, without tickets: nobody issues any here."""
     words = [word.encode() for word in (realm, user)]
     principal = b"".join(struct.pack(">I", len(word)) + word for word in words)
     return b"\x05\x04" + struct.pack(">H", 0) + struct.pack(">II", 1, len(words) - 1) + principal
 
 
 def flavours_expression() -> str:
-    """Return the ClassAd expression of the seconds that a job's flavour allows; an unknown one is espresso."""
+    """Return the ClassAd expression of a job's time limit in s; an unknown flavour is espresso."""
     expression = str(FLAVOURS["espresso"])
     for flavour, seconds in FLAVOURS.items():
         expression = f'(JobFlavour == "{flavour}" ? {seconds} : {expression})'
