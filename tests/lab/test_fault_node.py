@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from ci.lab.control import ask
 from ci.lab.errors import LabError
 from ci.lab.layout import CONTROL
+from ci.lab.process import run
 from tests.lab.slurm import Batch, accounting, ended, queue
 
 
@@ -47,21 +52,65 @@ def test_one_task_of_an_array_is_killed_and_the_other_goes_on(batch, until, faul
     }
 
 
-def test_jobs_of_a_node_that_dies_are_node_fail_and_it_comes_back(batch, until, fault):
+def submit_to_condor(folder: Path, seconds: int) -> str:
+    """Submit a job that tells each of its starts; return its name, such as 12.0."""
+    description = f"""
+        executable = /bin/sh
+        arguments = "-c 'date +%s >> {folder}/starts; sleep {seconds}'"
+        transfer_executable = false
+        log = {folder}/job.log
+        job_lease_duration = 20
+        +JobFlavour = "workday"
+        queue
+        """
+    (folder / "job.sub").write_text(textwrap.dedent(description))
+    said = run(["condor_submit", "-terse", folder / "job.sub"], timeout=30).stdout
+    return said.split()[0]
+
+
+@pytest.fixture
+def condor_job(shared_folder, until):
+    """A running HTCondor job, its folder, and its event log as a function."""
+    job = submit_to_condor(shared_folder, 120)
+    until((shared_folder / "starts").exists, 30)
+    yield job, shared_folder, (shared_folder / "job.log").read_text
+    run(["condor_rm", job], timeout=30, check=False)
+
+
+def test_a_killed_condor_job_terminated_by_signal_9(condor_job, until, fault):
+    job, _, log = condor_job
+    fault("node", "kill-job", f"condor:{job}")
+    until(lambda: "Abnormal termination (signal 9)" in log(), 30)
+
+
+def test_a_node_that_dies_takes_its_jobs_with_it_and_comes_back(batch, condor_job, until, fault):
     lost = batch.submit("sleep 120; echo survived")
     again = batch.submit("sleep 120", "--requeue")
     until(lambda: running(lost) and running(again), 20)
     fault("node", "reboot")
     fault("node", "reboot")  # again: it is booting already
-    assert until(lambda: ended(lost), 20)[lost][0] == "NODE_FAIL"
-    assert queue(again, "%T") == "PENDING"
+    slurm_reports_a_node_failure(batch, lost, again, until)
     until(booted, 40)
     after = batch.submit("true")
     assert until(lambda: ended(after), 20) == {after: ("COMPLETED", "0:0")}
+    condor_starts_the_job_again(*condor_job, until)
+
+
+def slurm_reports_a_node_failure(batch, lost: str, again: str, until) -> None:
+    assert until(lambda: ended(lost), 20)[lost][0] == "NODE_FAIL"
+    assert queue(again, "%T") == "PENDING"  # it asked for --requeue
     assert "survived" not in batch.output(lost)
 
 
-@pytest.mark.parametrize("job", ["slurm:999999", "slurm:999999_1"])
+def condor_starts_the_job_again(job: str, folder: Path, log: Callable[[], str], until) -> None:
+    """The scheduler survives: it hopes to reconnect until the job's lease is over."""
+    until(lambda: "\n022 " in log(), 20)  # disconnected
+    until(lambda: "\n024 " in log(), 40)  # reconnection failed
+    until(lambda: len((folder / "starts").read_text().split()) == 2, 40)
+    assert job in run(["condor_q", "-af:j", "JobStatus"], timeout=30).stdout
+
+
+@pytest.mark.parametrize("job", ["slurm:999999", "slurm:999999_1", "condor:999999.0"])
 def test_a_job_that_does_not_run_cannot_be_killed(fault, job):
     with pytest.raises(LabError, match=f"no process of {job} runs on lab.site; jobs that run there: "):
         fault("node", "kill-job", job)
