@@ -46,7 +46,8 @@ def url(site: str, file: dict) -> str:
 
 
 def copy(source: str, target: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return run(["xrdcp", "-s", "-f", *options, source, target], check=False, timeout=40)
+    """Copy within 20 s, else exit code 124: a client that was sent to a dying server may never end."""
+    return run(["timeout", "20", "xrdcp", "-s", "-f", *options, source, target], check=False)
 
 
 def seconds_to_copy(folder: Path) -> float:
@@ -122,19 +123,19 @@ def test_a_server_that_is_slow(fault, monkeypatch, tmp_path):
     must_be_well(tmp_path)
 
 
-@pytest.mark.parametrize("site", list(SITES))
-def test_a_copy_that_is_corrupt(site, fault, tmp_path):
+def test_a_copy_that_is_corrupt(fault, tmp_path):
     file = everywhere()
-    fault("xrootd", site, "corrupt", file["lfn"], off=("xrootd", site, "up"))
-    fault("xrootd", site, "corrupt", file["lfn"])
-    done = copy(url(site, file), tmp_path / "copy", "--cksum", f"adler32:{file['adler32']}")
+    fault("xrootd", "kit", "corrupt", file["lfn"], off=("xrootd", "kit", "up"))
+    fault("xrootd", "kit", "corrupt", file["lfn"])
+    done = copy(url("kit", file), tmp_path / "copy", "--cksum", f"adler32:{file['adler32']}")
     assert done.returncode == CHECKSUM_ERROR
-    assert file["adler32"] not in run(["xrdfs", SITES[site].address, "query", "checksum", file["lfn"]]).stdout
-    other = next(name for name in SITES if name != site)
-    assert copy(url(other, file), tmp_path / "copy", "--cksum", f"adler32:{file['adler32']}").returncode == 0
-    assert [text for text in state()[2] if text == f"{site} has a corrupt {file['lfn']}"]
-    fault("xrootd", site, "up")
-    assert file["adler32"] in run(["xrdfs", SITES[site].address, "query", "checksum", file["lfn"]]).stdout
+    assert (
+        file["adler32"] not in run(["xrdfs", SITES["kit"].address, "query", "checksum", file["lfn"]]).stdout
+    )
+    assert copy(url("fnal", file), tmp_path / "copy", "--cksum", f"adler32:{file['adler32']}").returncode == 0
+    assert [text for text in state()[2] if text == f"kit has a corrupt {file['lfn']}"]
+    fault("xrootd", "kit", "up")
+    assert file["adler32"] in run(["xrdfs", SITES["kit"].address, "query", "checksum", file["lfn"]]).stdout
     must_be_well(tmp_path)
 
 
