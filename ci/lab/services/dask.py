@@ -21,7 +21,7 @@ from ci.lab.process import run
 
 FILES = ETC / "dask"
 CA, NODE, USER = FILES / "ca.pem", FILES / "node", FILES / "user"  # .pem and .key of the last two
-OPENSSL_SETTINGS = PROJECT / "ci/lab/services/dask_openssl.cnf"
+PRELOAD = PROJECT / "ci/lab/services/dask_files/forget_ssl_errors.py"
 CLIENT_SETTINGS = Path("/etc/dask/lab-tls.yaml")
 ADDRESS = f"tls://127.0.0.1:{PORTS['dask-scheduler']}"
 WORKERS = 2
@@ -47,6 +47,7 @@ class Dask(Service):
         scheduler = [
             *(str(dask), "scheduler", "--protocol=tls", "--host=127.0.0.1"),
             f"--port={PORTS['dask-scheduler']}",
+            f"--preload={PRELOAD}",
             f"--dashboard-address=127.0.0.1:{PORTS['dask-dashboard']}",
             *tls,
         ]
@@ -54,6 +55,7 @@ class Dask(Service):
             *(str(dask), "worker", ADDRESS, "--host=127.0.0.1", "--no-dashboard"),
             *(f"--nworkers={WORKERS}", "--nthreads=1", f"--memory-limit={WORKER_MEMORY}"),
             f"--local-directory={SCRATCH / 'dask'}",
+            *(f"--preload={PRELOAD}", f"--preload-nanny={PRELOAD}"),
             *tls,
         ]
         return [self._daemon("dask-scheduler", scheduler), self._daemon("dask-worker", worker)]
@@ -64,7 +66,6 @@ class Dask(Service):
             "HOME": f"/home/{PHYSICIST}",
             "USER": PHYSICIST,
             "PYTHONPYCACHEPREFIX": f"/tmp/pycache-{PHYSICIST}",
-            "OPENSSL_CONF": str(OPENSSL_SETTINGS),
         }
         return Daemon(name, command, user=PHYSICIST, environment=environment, folder=str(SCRATCH / "dask"))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ci.lab.errors import NotReadyError
 from ci.lab.inside.service import Daemon, Service, folder, write
-from ci.lab.layout import ETC, GATEWAY_VENV, PHYSICIST, PORTS, PROJECT, SCRATCH, VENV
+from ci.lab.layout import ETC, GATEWAY_VENV, PHYSICIST, PORTS, SCRATCH, VENV
+from ci.lab.services.dask import PRELOAD
 
 ADDRESS = f"http://127.0.0.1:{PORTS['gateway']}"
 PROXY_ADDRESS = f"gateway://127.0.0.1:{PORTS['gateway-tcp']}"
@@ -35,7 +36,7 @@ class Gateway(Service):
             "clusters": CLUSTERS,
             "dask": VENV / "bin" / "dask",
             "home": f"/home/{PHYSICIST}",
-            "openssl": PROJECT / "ci/lab/services/dask_openssl.cnf",
+            "preload": PRELOAD,
             "cache": f"/tmp/pycache-{PHYSICIST}",
         }
         server = here.with_name("gateway_config.template").read_text()
