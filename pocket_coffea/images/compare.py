@@ -54,7 +54,7 @@ def _root(objects: Sequence[SifObject], unsquashfs: Sequence[str]) -> Iterator[t
         raise InputFileError(msg)
     with tempfile.TemporaryDirectory(prefix="pocket-coffea-diff-", ignore_cleanup_errors=True) as name:
         offset = ["-offset", str(system.offset)]
-        listed = run_command([*unsquashfs, "-lln", "-full-time", *offset, str(system.path)], timeout=_HOUR)
+        listed = run_command([*unsquashfs, "-lln", "-full-precision", "-UTC", *offset, str(system.path)], timeout=_HOUR)
         tree = Path(name) / "root"
         # owners and device files need root; contents do not
         options = ["-no-xattrs", "-quiet", "-no-progress", "-no-exit-code", "-dest", str(tree), *offset]
