@@ -24,7 +24,7 @@ def batch(shared_folder):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def late_job(command):
+def late_job():
     """A job whose time is over in 2 s. Slurm looks at time limits every 30 s, so it is submitted first."""
     folder = SHARED / PHYSICIST / f"late-{os.getpid()}"
     folder.mkdir()
