@@ -18,8 +18,9 @@ from pocket_coffea.utils.tree_digest import tree_digest
 
 __all__ = ["Inputs", "builder_digest", "read_inputs"]
 
-#: The modules that decide bytes: their sources are part of every input digest.
-BUILDER = ("debian", "definition", "manifest", "rootfs", "sif", "squashfs")
+#: The modules that decide bytes, of the base and of the rest: their sources are part of the input digests.
+BASE_BUILDER = ("debian", "definition", "rootfs")
+BUILDER = (*BASE_BUILDER, "manifest", "sif", "squashfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,10 @@ def read_inputs(root: Path, site: str, allow_dirty: bool = False) -> Inputs:
     # of apt.txt only what this image has: another site's packages do not change it
     used = _digest({"debian": _lines(locks.packages_of(*(item.name for item in chain)))})
     lock_digests = {**files, "apt.txt": used}
-    common = {"builder": builder_digest(), "epoch": locks.epoch, "steps": _digests(containers / "steps")}
+    common = {"epoch": locks.epoch, "steps": _digests(containers / "steps")}
     bottom = {
         **common,
+        "builder": builder_digest(BASE_BUILDER),
         "definition": chain[0].text,
         "debian": _lines(locks.packages_of(chain[0].name)),
         "python": lock_digests["image.txt"],
@@ -65,6 +67,7 @@ def read_inputs(root: Path, site: str, allow_dirty: bool = False) -> Inputs:
     base = _digest(bottom)
     top = {
         **common,
+        "builder": builder_digest(BUILDER),
         "base": base,
         "definitions": [item.text for item in chain[1:]],
         "debian": _lines(locks.packages_of(*(item.name for item in chain[1:]))),
@@ -77,10 +80,10 @@ def read_inputs(root: Path, site: str, allow_dirty: bool = False) -> Inputs:
 
 
 @cache
-def builder_digest() -> str:
-    """Return the sha256 over the code that builds."""
+def builder_digest(modules: tuple[str, ...]) -> str:
+    """Return the sha256 over code that builds."""
     here = Path(__file__).parent
-    return tree_digest(here, [here / f"{name}.py" for name in BUILDER])
+    return tree_digest(here, [here / f"{name}.py" for name in modules])
 
 
 def _lines(packages: Sequence[DebianPackage]) -> list[str]:

@@ -51,5 +51,7 @@ def tar_to_squashfs(mksquashfs: list[str], tar: Path, target: Path, epoch: int) 
     # the root folder is not in the tar; without these it carries the builder's uid, mode and time
     argv += ["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0", "-root-time", str(epoch)]
     argv += ["-p", f"dev D {epoch} 755 0 0"]
+    # the time in the head of the squashfs comes from the environment
+    env = {"TZ": "UTC", "LC_ALL": "C", "SOURCE_DATE_EPOCH": str(epoch)}
     with tar.open("rb") as stream:
-        run_command(argv, timeout=_HOUR, env={"TZ": "UTC", "LC_ALL": "C"}, stdin=stream)
+        run_command(argv, timeout=_HOUR, env=env, stdin=stream)
