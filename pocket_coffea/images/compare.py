@@ -54,7 +54,8 @@ def _root(objects: Sequence[SifObject], unsquashfs: Sequence[str]) -> Iterator[t
         raise InputFileError(msg)
     with tempfile.TemporaryDirectory(prefix="pocket-coffea-diff-", ignore_cleanup_errors=True) as name:
         offset = ["-offset", str(system.offset)]
-        listed = run_command([*unsquashfs, "-lln", "-full-precision", "-UTC", *offset, str(system.path)], timeout=_HOUR)
+        list_words = ["-lln", "-full-precision", "-UTC", *offset, str(system.path)]
+        listed = run_command([*unsquashfs, *list_words], timeout=_HOUR)
         tree = Path(name) / "root"
         # owners and device files need root; contents do not
         options = ["-no-xattrs", "-quiet", "-no-progress", "-no-exit-code", "-dest", str(tree), *offset]

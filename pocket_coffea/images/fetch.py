@@ -96,10 +96,10 @@ def fetch_debs(cache: BlobCache, packages: Sequence[DebianPackage]) -> dict[str,
     with tempfile.TemporaryDirectory(prefix="pocket-coffea-fetch-") as folder:
         for mirror in mirrors() if missing else []:
             _download(mirror, missing, Path(folder))
-            for item in missing:
-                path = Path(folder) / Path(item.path).name
-                if path.exists():
-                    have[item.sha256] = cache.put(path, item.sha256)
+            came = [item for item in missing if (Path(folder) / Path(item.path).name).exists()]
+            have |= {
+                item.sha256: cache.put(Path(folder) / Path(item.path).name, item.sha256) for item in came
+            }
             missing = [item for item in missing if have[item.sha256] is None]
     if missing:
         names = ", ".join(f"{item.name} {item.version} ({item.path})" for item in missing[:8])
@@ -135,10 +135,9 @@ def fetch_wheels(cache: BlobCache, wheels: Sequence[Wheel]) -> dict[str, Path]:
             folder = Path(name)
             write_wheels(folder / "missing.txt", missing)
             pip_download(folder / "missing.txt", folder / "wheels")
-            by_digest = {file_sha256(path): path for path in (folder / "wheels").glob("*.whl")}
-            for item in missing:
-                if item.sha256 in by_digest:
-                    have[item.sha256] = cache.put(by_digest[item.sha256], item.sha256)
+            came = {file_sha256(path): path for path in (folder / "wheels").glob("*.whl")}
+            wanted = came.keys() & {item.sha256 for item in missing}
+            have |= {sha256: cache.put(came[sha256], sha256) for sha256 in wanted}
     lost = [f"{item.name} {item.version}" for item in wheels if have[item.sha256] is None]
     if lost:
         msg = (
