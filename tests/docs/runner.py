@@ -21,8 +21,8 @@ from tests.docs.pages import Block, blocks
 
 #: ``some command  # exit code 3``
 _EXIT_CODE = re.compile(r"#\s*exit code (\d+)")
-#: Languages that are shown, not run.
-SHOWN = {"text", "mermaid"}
+#: Languages that are shown, not run; "console" is a session in the lab.
+SHOWN = {"console", "text", "mermaid"}
 
 
 class Reader:

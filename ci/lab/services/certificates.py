@@ -148,7 +148,17 @@ def _certificate(
 
 def _voms_proxy(certificate: Path, key: Path, out: Path, hours: int, *, ago: int = 0) -> None:
     """Write a proxy with VOMS attributes that is valid for ``hours`` h from ``ago`` h ago on."""
-    command = ["voms-proxy-fake", "-rfc", "-quiet", "-cert", certificate, "-key", key, "-bits", "2048"]
+    command: list[str | Path] = [
+        "voms-proxy-fake",
+        "-rfc",
+        "-quiet",
+        "-cert",
+        certificate,
+        "-key",
+        key,
+        "-bits",
+        "2048",
+    ]
     command += ["-hostcert", PRIVATE / "voms.pem", "-hostkey", PRIVATE / "voms.key", "-certdir", CA_FOLDER]
     command += ["-voms", VO, "-uri", f"{VOMS_HOST}:15002", "-hours", str(hours), "-vomslife", str(hours)]
     for group in GROUPS:
