@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -26,6 +27,7 @@ WHEEL_PLATFORMS = (
 )
 _HELPER = "/usr/lib/apt/apt-helper"
 _HOUR = 3600.0
+_SOURCE = re.compile(r"^'([^']+)/dists/", re.MULTILINE)
 
 
 class BlobCache:
@@ -75,14 +77,11 @@ def mirrors() -> list[str]:
     given = os.environ.get("MIRROR", "").split()
     if not given:
         try:
-            told = run_command(
-                ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"],
-                timeout=60,
-            ).stdout
+            # says where it would look, and does not
+            told = run_command(["apt-get", "update", "--print-uris"], timeout=60).stdout
         except CommandFailed:
             told = ""
-        pairs = (line.split() for line in told.splitlines())
-        given = [pair[1] for pair in pairs if len(pair) == 2 and pair[0] == "Debian"]
+        given = [address for address in _SOURCE.findall(told) if "debian" in address.rpartition("/")[2]]
     if not given:
         msg = "No Debian mirror is known: apt's sources name none. Give one: MIRROR=<address of a mirror>."
         raise InputFileError(msg)
