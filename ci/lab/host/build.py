@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import sys
 import threading
@@ -59,8 +60,8 @@ def build() -> Path:
         os.utime(root)  # in use: see _remove_unused
         return root
     machine.check()
-    places.lab_cache().mkdir(parents=True, exist_ok=True)
-    with _only_builder():
+    places.make_lab_cache()
+    with only_builder():
         if not root.is_dir():
             _remove_leftovers()
             _build_whole(root)
@@ -69,7 +70,8 @@ def build() -> Path:
 
 
 @contextlib.contextmanager
-def _only_builder() -> Iterator[None]:
+def only_builder() -> Iterator[None]:
+    """Hold the lock of builders; wait for another one. The kernel gives it back when its holder is killed."""
     with (places.lab_cache() / "build.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,7 +83,7 @@ def _only_builder() -> Iterator[None]:
 
 def _remove_leftovers() -> None:
     for folder in places.lab_cache().glob("*.building"):
-        shutil.rmtree(folder)
+        places.remove(folder)
 
 
 def _remove_unused(current: Path) -> None:
@@ -89,7 +91,7 @@ def _remove_unused(current: Path) -> None:
     limit = time.time() - UNUSED_DAYS * 86400
     for root in places.lab_cache().iterdir():
         if re.fullmatch("[0-9a-f]{24}", root.name) and root != current and root.stat().st_mtime < limit:
-            shutil.rmtree(root)
+            places.remove(root)
 
 
 def _build_whole(root: Path) -> None:
@@ -97,15 +99,17 @@ def _build_whole(root: Path) -> None:
     machine.install_mmdebstrap()
     half = root.with_name(root.name + ".building")
     wheels = root.with_name("wheels.building")
+    temporary = root.with_name("tmp.building")
     say(f"Building the lab's root file system {root.name} (once, two or three minutes) ...")
     try:
-        _together(lambda: _debian(half), lambda: _download(wheels))
+        temporary.mkdir()
+        _together(lambda: _debian(half, temporary), lambda: _download(wheels, temporary))
         for venv, lock in VENVS.items():
             _make_venv(half, venv, wheels / lock)
         half.rename(root)
     finally:
-        shutil.rmtree(wheels, ignore_errors=True)
-        shutil.rmtree(half, ignore_errors=True)
+        for folder in (wheels, temporary, half):
+            shutil.rmtree(folder, ignore_errors=True)
     say(f"Built in {time.monotonic() - started:.0f} s: {root}")
 
 
@@ -119,7 +123,8 @@ def _together(*works: Callable[[], None]) -> None:
         except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
             errors.append(error)
 
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    # daemons: an interrupted builder does not wait for them, and what they run ends with it
+    threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -128,20 +133,31 @@ def _together(*works: Callable[[], None]) -> None:
         raise errors[0]
 
 
+def _contained(proc: Path = Path("/proc")) -> list[str]:
+    """Return the words with which a command gets namespaces of its own, which end with the builder.
+
+    Even a killed builder leaves no process and no mount: removing a half-made root in which /dev/shm is still
+    mounted would remove the host's files.
+    """
+    spaces = ["--mount", "--propagation=private", f"--mount-proc={proc}", "--pid", "--fork", "--kill-child"]
+    return ["setpriv", "--pdeathsig=KILL", "unshare", *spaces, "--"]
+
+
 def _packages() -> str:
     lines = (places.RECIPE / "packages.txt").read_text().splitlines()
     return ",".join(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
-def _debian(root: Path) -> None:
-    command = ["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={_packages()}"]
+def _debian(root: Path, temporary: Path) -> None:
+    customize = shlex.quote(str(places.RECIPE / "customize.sh"))
+    command = [*_contained(), "mmdebstrap", "--variant=minbase", "--mode=root", f"--include={_packages()}"]
     command += [f"--aptopt={option}" for option in _APT_OPTIONS]
     command += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("man", "locale", "doc")]
-    command += [f'--customize-hook="{places.RECIPE}/customize.sh" "$1"', SUITE, str(root)]
+    command += [f'--customize-hook={customize} "$1"', SUITE, str(root)]
     if mirror := os.environ.get("MIRROR"):
         command.append(mirror)
     try:
-        run(command, timeout=1800, env={**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": "/tmp"})
+        run(command, timeout=1800, env={**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": str(temporary)})
     except CommandFailedError as error:
         msg = (
             f"The Debian packages of the lab could not be installed (suite {SUITE}). If the mirror cannot be "
@@ -153,25 +169,26 @@ def _debian(root: Path) -> None:
 _APT_OPTIONS = ('Acquire::Check-Valid-Until "false"', 'APT::Install-Recommends "false"', "Acquire::Retries 3")
 
 
-def _download(wheels: Path) -> None:
+def _download(wheels: Path, temporary: Path) -> None:
     """Fetch the wheels of every lock with the host's pip, which knows this machine's package index."""
-    shutil.rmtree(wheels, ignore_errors=True)
     arch = platform.machine()
     tags = [f"manylinux_{level}_{arch}" for level in MANYLINUX]
     tags += [f"manylinux2014_{arch}", f"manylinux2010_{arch}", f"linux_{arch}"]
     target = ["--python-version", PYTHON, "--implementation", "cp"]
     target += [option for abi in (f"cp{PYTHON}", "abi3", "none") for option in ("--abi", abi)]
     target += [option for tag in tags for option in ("--platform", tag)]
-    pip = [*_pip(wheels), "download", "--quiet", "--require-hashes", "--no-deps", "--prefer-binary"]
+    env = {**os.environ, "TMPDIR": str(temporary)}
+    pip = [*_contained(), *_pip(wheels)]
+    fetch = [*pip, "download", "--quiet", "--require-hashes", "--no-deps", "--prefer-binary"]
     for lock in VENVS.values():
         folder = wheels / lock
         try:
-            run([*pip, *target, "--requirement", places.LOCKS / lock, "--dest", folder], timeout=1800)
+            run([*fetch, *target, "-r", places.LOCKS / lock, "--dest", folder], env=env, timeout=1800)
         except CommandFailedError as error:
             msg = f"The packages of {places.LOCKS / lock} could not be fetched.\n{error}"
             raise LabError(msg) from error
         for source in folder.glob("*.tar.gz"):  # pure Python packages without a wheel
-            run([*_pip(wheels), "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source])
+            run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source], env=env)
             source.unlink()
 
 
@@ -189,8 +206,7 @@ def _make_venv(root: Path, venv: Path, wheels: Path) -> None:
     """Install the wheels offline in the root file system, and compile them once for all."""
     inside = root / "tmp" / "wheels"
     shutil.move(wheels, inside)
-    chroot: list[str | Path] = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={root}/proc"]
-    chroot += ["chroot", root]
+    chroot: list[str | Path] = [*_contained(proc=root / "proc"), "chroot", root]
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
     names = sorted(f"/tmp/wheels/{path.name}" for path in inside.glob("*.whl"))
     python = venv / "bin" / "python"

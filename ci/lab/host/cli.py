@@ -28,6 +28,7 @@ faults (each is switched on, seen by clients, and off again):
 
 
 def main() -> None:
+    os.umask(0o022)  # whatever the caller's: the lab has users who must read what root makes
     arguments = _parser().parse_args()
     lab = Instance(arguments.name)
     try:
@@ -37,6 +38,12 @@ def main() -> None:
         code = arguments.call(lab, arguments)
     except LabError as error:
         print(error, file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        sys.stdout = None  # who read our output has left
+        code = 1
+    except OSError as error:
+        print(f"The lab cannot go on: {error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         code = 130
@@ -71,8 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("--lines", type=int, default=40)
     fault = _bind(add("fault", help="switch a fault on or off (list below)"), _fault)
     fault.add_argument("words", nargs="+", metavar="WORD")
-    test = _bind(add("test", help="start the lab if needed, run the lab's tests in it, end it again"), _test)
-    test.add_argument("pytest", nargs="*", metavar="PYTEST_ARGUMENT")
+    # words with - are pytest's here
+    test = add(
+        "test", help="run the lab's tests in it, with pytest's words", prefix_chars="+", add_help=False
+    )
+    _bind(test, _test).add_argument("pytest", nargs="*", metavar="PYTEST_ARGUMENT")
     _bind(add("clean", help="end every lab and remove all that labs keep on this machine"), _clean)
     return parser
 
@@ -95,9 +105,13 @@ def _build(_lab: Instance, _arguments: argparse.Namespace) -> int:
 
 def _up(lab: Instance, arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    with_needs(_words(arguments.services), all_services())  # an unknown name is an error here, not in the lab
+    # an unknown name is an error here, not in the lab
+    wanted = with_needs(_words(arguments.services), all_services())
     status = instance.up(lab, arguments.services)
     _show(status)
+    if lacking := sorted(set(wanted) - {service["name"] for service in status["services"]}):
+        msg = f"The lab {lab.name} was up, without {', '.join(lacking)}: `down` it, then `up` again."
+        raise LabError(msg)
     print(f"The lab {lab.name} is up ({time.monotonic() - started:.0f} s). Play physicist in it: ", end="")
     print(f"ci/lab/lab{'' if lab.name == 'lab' else ' --name ' + lab.name} exec -- bash")
     return 0
@@ -129,7 +143,7 @@ def _status(lab: Instance, arguments: argparse.Namespace) -> int:
 def _show(status: dict) -> None:
     for service in status["services"]:
         pids = ",".join(str(pid) for pid in service["pids"])
-        print(f"{service['name']:<10} {service['state']:<9} {service['seconds']:5.1f} s  ", end="")
+        print(f"{service['name']:<12} {service['state']:<9} {service['seconds']:5.1f} s  ", end="")
         print(f"{service['note']}" + (f"  [pid {pids}]" if pids else ""))
     if status.get("faults"):
         print("faults on: " + ", ".join(status["faults"]))
@@ -162,7 +176,10 @@ def _test(lab: Instance, arguments: argparse.Namespace) -> int:
         return 1 if os.environ.get("CI") == "true" else 0
     was_up = instance.alive(lab)
     try:
-        _up(lab, argparse.Namespace(services=""))
+        if was_up:  # with all its services or some
+            instance.up(lab)
+        else:
+            _up(lab, argparse.Namespace(services=""))
         command = ["/opt/venv/bin/python", "-m", "pytest", "-m", "lab", "-p", "no:cacheprovider"]
         command += ["--ignore=tests/lab/outside", *(arguments.pytest or ["tests/lab"])]
         return instance.execute(lab, command, user=PHYSICIST, network=False, cwd="/project")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import sys
 import time
@@ -14,19 +14,22 @@ from typing import IO
 from ci.lab.control import ask
 from ci.lab.errors import LabError, NotReadyError
 from ci.lab.host import machine, places
-from ci.lab.host.build import build, say
+from ci.lab.host.build import build, only_builder, say
 from ci.lab.host.places import Instance
 from ci.lab.process import foreground, start
 
 UP_SECONDS = 120.0
 DOWN_SECONDS = 40.0
-AS_USER = ("/usr/bin/setpriv", "--init-groups")
+ASKING_SECONDS = 0.3
+HANG_UP = ("setpriv", "--pdeathsig=HUP")  # a command in the lab ends with the `lab exec` that started it
 
 
 def alive(instance: Instance) -> bool:
     """Return whether the lab runs: its first process holds a lock for as long as it lives."""
-    with _lock_file(instance) as lock:
-        return not _locked(lock)
+    if not instance.lock.exists():
+        return False
+    with instance.lock.open() as lock:
+        return not _locked(lock, fcntl.LOCK_SH)  # shared with others who ask
 
 
 def init_pid(instance: Instance) -> int | None:
@@ -48,22 +51,38 @@ def up(instance: Instance, services: str = "") -> dict:
     Raises LabError with the service, its last message and its log when one does not come up.
     """
     root = build()
+    places.make_lab_cache()
     instance.folder.mkdir(parents=True, exist_ok=True)
-    with _lock_file(instance) as lock:
-        if _locked(lock):
+    with instance.lock.open("a") as lock:
+        if _take(instance, lock):
             machine.check()
             _start(instance, root, services, lock.fileno())
     return _wait_healthy(instance)
 
 
-def _lock_file(instance: Instance) -> IO[str]:
-    return open(instance.lock if instance.folder.is_dir() else os.devnull, "a")
+def _take(instance: Instance, lock: IO[str]) -> bool:
+    """Take the lock of a lab that is down or ends just now; return False when one is up or starts."""
+    begin = time.monotonic()
+    while not _locked(lock, fcntl.LOCK_EX):
+        waited = time.monotonic() - begin
+        # who only asks whether the lab is up has the lock for a moment, too
+        if waited > DOWN_SECONDS or (waited > ASKING_SECONDS and not _ending(instance)):
+            return False
+        time.sleep(0.05)
+    return True
 
 
-def _locked(lock: IO[str]) -> bool:
+def _ending(instance: Instance) -> bool:
+    try:
+        return bool(request(instance, "status").get("ending"))
+    except NotReadyError:
+        return False
+
+
+def _locked(lock: IO[str], kind: int) -> bool:
     """Take the lock if it is free; it is given back when the last process that has it open ends."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -117,6 +136,8 @@ def _not_healthy(instance: Instance, status: dict) -> str:
     lines = [f"The lab {instance.name} is not healthy:"]
     lines += [f"- {service['name']}: {service['state']}: {service['note']}" for service in bad]
     lines += [f"See `ci/lab/lab --name {instance.name} logs {service['name']}`" for service in bad[:1]]
+    if faults := status.get("faults"):
+        lines.append("Faults are on: " + ", ".join(faults))
     return "\n".join(lines if bad else [*lines, _tail(instance.console)])
 
 
@@ -128,30 +149,34 @@ def request(instance: Instance, verb: str, *arguments: str, timeout: float = 120
 def down(instance: Instance) -> bool:
     """End the lab and all it started; return whether there was one. Files in its work folder stay."""
     pid = init_pid(instance)
-    if pid is not None:
-        os.kill(pid, signal.SIGTERM)
-        if not _gone(pid, DOWN_SECONDS):
-            say("The lab did not end by itself; ending it by force.")
-            os.kill(pid, signal.SIGKILL)
-            _gone(pid, 10)
+    if pid is not None and not _end(instance, pid, signal.SIGTERM, DOWN_SECONDS):
+        say("The lab did not end by itself; ending it by force.")
+        if not _end(instance, pid, signal.SIGKILL, 10):
+            msg = f"The lab {instance.name} does not end: its first process is {pid}."
+            raise LabError(msg)
     _forget(instance)
     return pid is not None
 
 
-def _gone(pid: int, seconds: float) -> bool:
+def _end(instance: Instance, pid: int, number: signal.Signals, seconds: float) -> bool:
+    """Send the signal until the lab has ended, for so many s; return whether it has."""
     started = _start_time(pid)
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if started is None or _start_time(pid) != started:
-            return True
+    heard = 0.0
+    while alive(instance) and time.monotonic() < deadline:
+        # again and again: a first process that starts just now is deaf to what it does not handle yet
+        if time.monotonic() > heard + 0.5 and started is not None and _start_time(pid) == started:
+            heard = time.monotonic()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
         time.sleep(0.05)
-    return False
+    return not alive(instance)
 
 
 def _forget(instance: Instance) -> None:
     """Remove what belongs to one life of the lab: its writable layer, socket and pid."""
     for folder in (instance.layers, instance.run):
-        shutil.rmtree(folder, ignore_errors=True)
+        places.remove(folder)
     instance.pid_file.unlink(missing_ok=True)
 
 
@@ -169,15 +194,15 @@ def execute(instance: Instance, command: list[str], *, user: str, network: bool,
         if name in os.environ:
             environment[name] = os.environ[name]
     namespaces = ["--mount", "--uts", "--ipc", "--pid"] + ([] if network else ["--net"])
-    argv = ["nsenter", f"--target={pid}", *namespaces, "--root", "--"]
+    argv = [*HANG_UP, "nsenter", f"--target={pid}", *namespaces, "--root", "--"]
     argv += [
         "/usr/bin/env",
         "-i",
         f"--chdir={cwd}",
         *(f"{key}={value}" for key, value in environment.items()),
     ]
-    argv += [] if user == "root" else [*AS_USER, f"--reuid={user}", f"--regid={user}", "--"]
-    return foreground([*argv, *command])
+    who = [] if user == "root" else ["--init-groups", f"--reuid={user}", f"--regid={user}"]
+    return foreground([*argv, *HANG_UP, *who, "--", *command])
 
 
 def logs(instance: Instance, service: str | None, lines: int) -> str:
@@ -194,16 +219,19 @@ def logs(instance: Instance, service: str | None, lines: int) -> str:
 
 def clean() -> None:
     """End every lab and remove all that labs keep on this machine, work folders too."""
+    if not places.lab_cache().is_dir():
+        return
     instances = places.lab_cache() / "instances"
-    for folder in sorted(instances.iterdir()) if instances.is_dir() else []:
-        down(Instance(folder.name))
-    shutil.rmtree(places.lab_cache(), ignore_errors=True)
+    with only_builder():
+        for folder in sorted(instances.iterdir()) if instances.is_dir() else []:
+            down(Instance(folder.name))
+        places.remove(places.lab_cache())
 
 
 def _tail(path: Path, lines: int = 30) -> str:
     if not path.is_file():
         return ""
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:] if lines > 0 else [])
 
 
 def _start_time(pid: int) -> str | None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from ci.lab.errors import LabError
 
 PROJECT = Path(__file__).resolve().parents[3]
 RECIPE = PROJECT / "ci" / "lab" / "recipe"
@@ -19,6 +24,42 @@ def cache() -> Path:
 
 def lab_cache() -> Path:
     return cache() / "lab"
+
+
+def make_lab_cache() -> None:
+    """Make the folder of the labs; root's alone, since a lab's users have numbers of the host's users."""
+    lab_cache().mkdir(parents=True, exist_ok=True)
+    lab_cache().chmod(0o700)
+
+
+def remove(folder: Path, attempts: int = 5) -> None:
+    """Remove a folder and all in it, if it is there; raises LabError when something of it stays.
+
+    Again when it is not empty: what wrote in it may have been killed a moment ago.
+    """
+    if mounted := mounts_below(folder):
+        msg = f"{mounted[-1]} is a mount, so {folder} is not removed; end it: umount '{mounted[-1]}'"
+        raise LabError(msg)
+    for attempt in range(1, attempts + 1):
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            if not folder.exists():
+                return
+        except OSError as error:
+            if attempt == attempts:
+                msg = f"{folder} cannot be removed: {error}"
+                raise LabError(msg) from error
+            time.sleep(0.2)
+        else:
+            return
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """Return what is mounted in a folder (proc(5), mountinfo: blanks and the like are octal there)."""
+    rows = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), row.split()[4]) for row in rows]
+    return [point for point in points if point.startswith(f"{folder}/")]
 
 
 def image_store() -> Path:

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import pkgutil
+import pwd
 import signal
 import socket
 import subprocess
@@ -116,6 +117,8 @@ class Supervised:
             self.note, self.state = self.service.check(), "healthy"
         except LabError as error:
             self.note, self.state = str(error), "failed"
+        except Exception as error:  # noqa: BLE001 - a defect of the lab itself: shown, not lost in a thread
+            self.note, self.state = f"defect of the lab: {error!r}", "failed"
 
     def _no_early_end(self) -> None:
         for name, process in self.processes.items():
@@ -214,15 +217,20 @@ class Supervisor:
             }
             for name, each in self.services.items()
         ]
-        return {"services": rows, "faults": sorted(self.faults.values())}
+        faults = sorted(self.faults.values())
+        return {"services": rows, "faults": faults, "ending": self.ended.is_set()}
 
     def environment(self, user: str) -> dict[str, str]:
-        """Return the environment of a user of the lab."""
-        home = Path("/root" if user == "root" else f"/home/{user}")
+        """Return the environment of a user of the lab; raises LabError when there is no such user."""
+        try:
+            home = pwd.getpwnam(user).pw_dir
+        except KeyError as error:
+            msg = f"there is no user {user!r} in the lab; people are {PHYSICIST} and root"
+            raise LabError(msg) from error
         found = {
             "PATH": f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin"
             + (":/usr/sbin:/sbin" if user == "root" else ""),
-            "HOME": str(home),
+            "HOME": home,
             "USER": user,
             "LOGNAME": user,
             "SHELL": "/bin/bash",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ci.lab.errors import LabError
-from ci.lab.host import machine, places
+from ci.lab.host import build, machine, places
 from ci.lab.process import CommandFailedError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,11 +48,20 @@ def test_without_root_it_says_so(tmp_path):
         ("NAMESPACES", ("--a-namespace-that-is-not-there",), "namespaces cannot be made"),
     ],
 )
-def test_each_lack_is_named_with_the_way_out(monkeypatch, attribute, value, said):
+def test_each_lack_is_named_with_the_way_out(monkeypatch, tmp_path, attribute, value, said):
+    monkeypatch.setenv("POCKET_COFFEA_CACHE", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(machine, attribute, value)
     with pytest.raises(LabError, match=said):
         machine.check()
+
+
+def test_a_lab_that_is_built_needs_less_disk(monkeypatch, tmp_path):
+    monkeypatch.setenv("POCKET_COFFEA_CACHE", str(tmp_path))
+    monkeypatch.setattr(machine, "NEEDED_DISK", 10**18)
+    assert "set POCKET_COFFEA_CACHE" in machine._disk()
+    build.root_folder().mkdir(parents=True)
+    assert machine._disk() == ""
 
 
 @pytest.mark.parametrize(
@@ -81,11 +90,9 @@ def test_a_checkout_that_others_cannot_read_is_named(monkeypatch, tmp_path):
     os.geteuid() != 0 or not shutil.which("mmdebstrap"), reason="needs root and mmdebstrap, as the lab does"
 )
 def test_a_mirror_that_does_not_answer_is_named_with_the_way_out(monkeypatch, tmp_path):
-    from ci.lab.host import build
-
     monkeypatch.setenv("MIRROR", "http://127.0.0.1:9/debian")
     with pytest.raises(LabError, match="name another: MIRROR=<address> ci/lab/lab build"):
-        build._debian(tmp_path / "root")
+        build._debian(tmp_path / "root", tmp_path)
 
 
 def test_a_failed_installation_of_mmdebstrap_keeps_apts_words(monkeypatch):
