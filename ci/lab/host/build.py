@@ -156,8 +156,10 @@ def _debian(root: Path, temporary: Path) -> None:
     command += [f'--customize-hook={customize} "$1"', SUITE, str(root)]
     if mirror := os.environ.get("MIRROR"):
         command.append(mirror)
+    plain = re.fullmatch(r"[\w./+-]+", str(temporary))  # apt takes a blank or comma for the end of a name
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": str(temporary) if plain else "/tmp"}
     try:
-        run(command, timeout=1800, env={**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": str(temporary)})
+        run(command, timeout=1800, env=env)
     except CommandFailedError as error:
         msg = (
             f"The Debian packages of the lab could not be installed (suite {SUITE}). If the mirror cannot be "

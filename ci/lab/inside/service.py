@@ -29,6 +29,7 @@ class Service:
 
     name = ""
     needs: tuple[str, ...] = ()  # services that must be healthy first
+    settle_needs: tuple[str, ...] = ()  # services that must be healthy before `settle` only
     ports: tuple[int, ...] = ()  # that its daemons will listen on
     stop_seconds = 8.0  # what its daemons get to end by themselves
     up_seconds = 60.0

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ci.lab.services
@@ -41,8 +42,12 @@ def with_needs(names: list[str], services: dict[str, Service]) -> dict[str, Serv
             msg = f"unknown service {name!r}; there are: {', '.join(sorted(services))}"
             raise LabError(msg)
         chosen[name] = services[name]
-        todo += [need for need in services[name].needs if need not in chosen]
+        todo += [need for need in all_needs(services[name]) if need not in chosen]
     return {name: services[name] for name in services if name in chosen}
+
+
+def all_needs(service: Service) -> tuple[str, ...]:
+    return service.needs + service.settle_needs
 
 
 class Supervised:
@@ -58,8 +63,11 @@ class Supervised:
     def pids(self) -> list[int]:
         return [process.pid for process in self.processes.values() if process.poll() is None]
 
-    def bring_up(self) -> None:
-        """Start the service and wait for its first good check; sets the state, never raises LabError."""
+    def bring_up(self, others: Callable[[Sequence[str]], None] = lambda _names: None) -> None:
+        """Start the service and wait for its first good check; sets the state, never raises LabError.
+
+        ``others`` waits for other services.
+        """
         started = time.monotonic()
         self.state = "starting"
         try:
@@ -67,6 +75,7 @@ class Supervised:
             self.service.prepare()
             self.start_daemons()
             self.wait_healthy()
+            others(self.service.settle_needs)
             self.service.settle()
             self.state = "healthy"
         except LabError as error:
@@ -187,17 +196,23 @@ class Supervisor:
             threading.Thread(target=self._when_ready, args=(supervised,), daemon=True).start()
 
     def _when_ready(self, supervised: Supervised) -> None:
-        needed = [self.services[name] for name in supervised.service.needs]
-        while any(need.state != "healthy" for need in needed):
-            if failed := [need.service.name for need in needed if need.state == "failed"]:
-                supervised.state, supervised.note = "failed", f"needs {failed[0]}, which failed"
-                return
-            time.sleep(0.05)
         try:
-            supervised.bring_up()
+            self._await(supervised.service.needs)
+            supervised.bring_up(self._await)
+        except LabError as error:
+            supervised.state, supervised.note = "failed", str(error)
         except Exception as error:  # a defect of the lab itself: shown in the status, not lost in a thread
             supervised.state, supervised.note = "failed", f"defect of the lab: {error!r}"
             raise
+
+    def _await(self, names: Sequence[str]) -> None:
+        """Wait until the named services are healthy; raises LabError when one of them failed."""
+        needed = [self.services[name] for name in names]
+        while any(need.state != "healthy" for need in needed):
+            if failed := [need.service.name for need in needed if need.state == "failed"]:
+                msg = f"needs {failed[0]}, which failed"
+                raise LabError(msg)
+            time.sleep(0.05)
 
     def status(self, *, now: bool = False) -> dict:
         """Return the state of every service; with ``now`` each is checked again first."""
@@ -237,7 +252,7 @@ class Supervisor:
             "TERM": "dumb",
             "LC_ALL": "C.UTF-8",
             "PYTHONPYCACHEPREFIX": "/tmp/pycache-" + user,
-            "PS1": f"{user}@lab \\w $ ",
+            "PS1": f"{user}@lab:\\w$ ",
         }
         for each in self.services.values():
             found.update(each.service.environment())
@@ -247,7 +262,7 @@ class Supervisor:
         """End the services at once, those that others need last."""
         waiting = dict(self.services)
         while waiting:
-            needed = {need for each in waiting.values() for need in each.service.needs}
+            needed = {need for each in waiting.values() for need in all_needs(each.service)}
             free = [name for name in waiting if name not in needed] or list(waiting)
             threads = [threading.Thread(target=waiting.pop(name).stop) for name in free]
             for thread in threads:

@@ -31,7 +31,8 @@ PASSWORD = "lab-rucio"
 
 class Rucio(Service):
     name = "rucio"
-    needs = ("certificates", "data")
+    needs = ("certificates",)
+    settle_needs = ("data",)
     ports = (PORTS["rucio"],)
 
     def prepare(self) -> None:
