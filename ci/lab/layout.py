@@ -20,7 +20,6 @@ ETC = Path("/etc/lab")
 LOGS = Path("/var/log/lab")
 RUN = Path("/run/lab")
 CONTROL = RUN / "control.sock"
-ENVIRONMENT = ETC / "environment"
 
 VENV = Path("/opt/venv")
 RUCIO_VENV = Path("/opt/rucio")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def lacks() -> list[str]:
         return [f"the lab needs Linux; this is {platform.system()}"]
     if os.geteuid() != 0:
         return ["the lab needs root (it has several users and mounts): run it as root, e.g. with sudo"]
-    checks = (_tools, _namespaces, _user_namespaces, _disk, _memory, _readable, _mmdebstrap)
+    checks = (_tools, _namespaces, _user_namespaces, _name, _disk, _memory, _readable, _mmdebstrap)
     return [text for check in checks if (text := check())]
 
 
@@ -76,6 +77,13 @@ def _user_namespaces() -> str:
         )
     if _number(Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"), 0) == 1:
         return "AppArmor restricts user namespaces: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+    return ""
+
+
+def _name() -> str:
+    """A comma or colon in a folder's name ends it for overlay mounts and apt."""
+    if odd := re.search(r"[^\w ./@+~-]", str(places.lab_cache()), re.ASCII):
+        return f"{places.lab_cache()} has {odd[0]!r} in its name: set POCKET_COFFEA_CACHE to a plain one"
     return ""
 
 

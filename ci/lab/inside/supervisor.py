@@ -18,7 +18,7 @@ from pathlib import Path
 import ci.lab.services
 from ci.lab.errors import LabError, NotReadyError
 from ci.lab.inside.service import Daemon, Service
-from ci.lab.layout import ENVIRONMENT, LOGS, PHYSICIST, VENV
+from ci.lab.layout import LOGS, PHYSICIST, VENV
 from ci.lab.process import start
 
 
@@ -251,7 +251,6 @@ class Supervisor:
             "SHELL": "/bin/bash",
             "TERM": "dumb",
             "LC_ALL": "C.UTF-8",
-            "PYTHONPYCACHEPREFIX": "/tmp/pycache-" + user,
             "PS1": f"{user}@lab:\\w$ ",
         }
         for each in self.services.values():
@@ -291,6 +290,5 @@ def _settle_project() -> None:
     from ci.lab.inside.project import install
 
     install()
-    ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
     home = Path(f"/home/{PHYSICIST}")
     (home / ".profile").write_text("cd /work\n")

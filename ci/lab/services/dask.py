@@ -65,7 +65,6 @@ class Dask(Service):
             "PATH": f"{VENV}/bin:/usr/bin:/bin",
             "HOME": f"/home/{PHYSICIST}",
             "USER": PHYSICIST,
-            "PYTHONPYCACHEPREFIX": f"/tmp/pycache-{PHYSICIST}",
         }
         return Daemon(name, command, user=PHYSICIST, environment=environment, folder=str(SCRATCH / "dask"))
 

@@ -37,7 +37,6 @@ class Gateway(Service):
             "dask": VENV / "bin" / "dask",
             "home": f"/home/{PHYSICIST}",
             "preload": PRELOAD,
-            "cache": f"/tmp/pycache-{PHYSICIST}",
         }
         server = here.with_name("gateway_config.template").read_text()
         write(SETTINGS, server.format(**values), mode=0o600, owner=PHYSICIST)

@@ -64,6 +64,14 @@ def test_a_lab_that_is_built_needs_less_disk(monkeypatch, tmp_path):
     assert machine._disk() == ""
 
 
+@pytest.mark.parametrize("odd", [",", ":", "\\", '"', "$", "é"])
+def test_a_cache_with_an_odd_name_is_refused_with_the_way_out(monkeypatch, tmp_path, odd):
+    monkeypatch.setenv("POCKET_COFFEA_CACHE", str(tmp_path / "a b"))
+    assert machine._name() == ""
+    monkeypatch.setenv("POCKET_COFFEA_CACHE", str(tmp_path / f"a{odd}b"))
+    assert f"has {odd!r} in its name: set POCKET_COFFEA_CACHE" in machine._name()
+
+
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
