@@ -35,24 +35,39 @@ def reference() -> str:
     for name in names:
         command = main.get_command(context, name)
         assert command is not None
-        parts.append("\n".join(_section(name, command)))
+        parts += ["\n".join(_section(*each)) for each in with_subcommands(name, command)]
     return HEAD + "\n".join(table) + "\n\n" + "\n\n".join(parts) + "\n"
 
 
+def with_subcommands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """Give a command and, of a group, the commands below it, with their whole names."""
+    yield name, command
+    if isinstance(command, click.Group):
+        for below in sorted(command.commands):
+            yield from with_subcommands(f"{name} {below}", command.commands[below])
+
+
 def _anchor(name: str) -> str:
-    return f"pocket-coffea-{name}"
+    return f"pocket-coffea-{name}".replace(" ", "-")
 
 
 def _section(name: str, command: click.Command) -> Iterator[str]:
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     options = [p for p in command.params if isinstance(p, click.Option)]
-    yield f"## pocket-coffea {name}"
+    below = sorted(command.commands) if isinstance(command, click.Group) else []
+    yield f"{'#' * (2 + name.count(' '))} pocket-coffea {name}"
     yield ""
     yield "```text"
-    yield " ".join(["pocket-coffea", name, "[OPTIONS]", *(_argument(a) for a in arguments)])
+    words = ["COMMAND ..."] if below else ["[OPTIONS]", *(_argument(a) for a in arguments)]
+    yield " ".join(["pocket-coffea", name, *words])
     yield "```"
     yield ""
     yield _escaped(re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.help or "")))
+    if below:
+        yield ""
+        yield "Commands: " + ", ".join(f"[`{each}`](#{_anchor(f'{name} {each}')})" for each in below) + "."
+    if not options:
+        return
     yield ""
     yield "| option | value | default | meaning |"
     yield "|---|---|---|---|"

@@ -71,11 +71,18 @@ def build(
 @_source
 @_store
 @_dirty
-def verify(site: str, source: Path | None, store_path: Path | None, allow_dirty: bool) -> None:
+@click.option("--release", metavar="VERSION", help="Build the image of that release, by its own code.")
+def verify(
+    site: str, source: Path | None, store_path: Path | None, allow_dirty: bool, release: str | None
+) -> None:
     """Build the image of SITE again, from nothing, and compare it with the one in the store.
 
-    Ends with 3 and the names of the files that differ when the two are not equal.
+    With --release it is compared with what containers/images.lock.yaml says. Ends with 3 and, when both are
+    there, the names of the files that differ when the two are not equal.
     """
+    if release is not None:
+        _verify_release(release, site, source, store_path)
+        return
     from pocket_coffea.errors import NothingToDo, PocketCoffeaError
     from pocket_coffea.images.builder import Builder
 
@@ -99,6 +106,50 @@ def verify(site: str, source: Path | None, store_path: Path | None, allow_dirty:
                 msg = "The two builds differ:\n" + "\n".join(lines)
                 raise PocketCoffeaError(msg)
         click.echo("equal, bit for bit")
+
+
+def _verify_release(version: str, site: str, source: Path | None, store_path: Path | None) -> None:
+    from pocket_coffea.errors import PocketCoffeaError
+    from pocket_coffea.images.project import find_checkout
+    from pocket_coffea.images.release import rebuild_release, released
+    from pocket_coffea.images.sites import image_of
+
+    with _ending():
+        root = find_checkout(source)
+        entry = released(root, version, image_of(root, site))
+        store = _open(store_path)
+        with store.working() as folder, rebuild_release(root, entry, folder, _say) as again:
+            click.echo(
+                f"released      sha256:{entry.image_digest}\nbuilt again   sha256:{again.image_digest}"
+            )
+            lines = [f"input digest: released {entry.input_digest}, built again {again.input_digest}"]
+            equal = again.image_digest == entry.image_digest
+            if not equal and store.find(entry.input_digest) is not None:
+                lines += _differences((store.image(entry.input_digest), again.path), _locks(source))
+            if not equal:
+                msg = "The two builds differ:\n" + "\n".join(lines)
+                raise PocketCoffeaError(msg)
+        click.echo("equal, bit for bit")
+
+
+@image.command("release")
+@click.argument("sites", nargs=-1, metavar="SITE...")
+@_source
+@_store
+def release(sites: tuple[str, ...], source: Path | None, store_path: Path | None) -> None:
+    """Build this version's images (default: all sites) and record them in containers/images.lock.yaml."""
+    from pocket_coffea.images.project import find_checkout
+    from pocket_coffea.images.release import release_images
+    from pocket_coffea.images.releases import LOCK
+
+    with _ending():
+        root = find_checkout(source)
+        records = release_images(root, _sites(sites or ("all",), source), _open(store_path), _say)
+        for record in records:
+            click.echo(f"{record.site:<12} sha256:{record.image_digest}  {record.size / 2**20:.0f} MiB")
+        click.echo(
+            f"{root / LOCK} has them as version {records[0].version}. Commit it, then tag that commit."
+        )
 
 
 @image.command("list")
@@ -180,15 +231,16 @@ def collect(source: Path | None, store_path: Path | None, older_than: float) -> 
 
 @image.command("shell", context_settings={"ignore_unknown_options": True})
 @click.argument("reference")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND...")
 @_store
 def shell(reference: str, command: tuple[str, ...], store_path: Path | None) -> None:
     """Open a shell in an image (a site, a digest or a .sif file), or run COMMAND in it."""
-    from pocket_coffea.images.apptainer import run_in_image
+    from pocket_coffea.images.apptainer import apptainer_for
 
     with _ending():
-        path = _image_path(_open(store_path), reference)
-        code = run_in_image(path, command)
+        path = _image_path(_open(store_path), reference).resolve()
+        with apptainer_for(path.parent, _say) as apptainer:
+            code = apptainer.attach(path, command)
     sys.exit(code)
 
 
@@ -244,8 +296,10 @@ def _fresh_store(folder: Path) -> Store:
 def _inputs(site: str, source: Path | None, allow_dirty: bool) -> Inputs:
     from pocket_coffea.images.inputs import read_inputs
     from pocket_coffea.images.project import find_checkout
+    from pocket_coffea.images.sites import image_of
 
-    return read_inputs(find_checkout(source), site, allow_dirty)
+    root = find_checkout(source)
+    return read_inputs(root, image_of(root, site), allow_dirty)
 
 
 def _sites(names: tuple[str, ...], source: Path | None) -> list[str]:
@@ -256,16 +310,13 @@ def _sites(names: tuple[str, ...], source: Path | None) -> list[str]:
 
 
 def _test(path: Path) -> None:
-    from pocket_coffea.errors import CommandFailed
-    from pocket_coffea.images.apptainer import find_apptainer, run_test
+    from pocket_coffea.images.apptainer import NoApptainer, apptainer_for
 
     try:
-        program = find_apptainer()
-    except CommandFailed:
-        _say("%test was not run: this machine has no Apptainer.")
-        return
-    _say(f"%test by {program}:")
-    click.echo(run_test(path).rstrip())
+        with apptainer_for(path.parent, _say) as apptainer:
+            click.echo(apptainer.test(path).rstrip())
+    except NoApptainer as error:
+        _say(f"%test was not run. {error}")
 
 
 def _image_path(store: Store, name: str) -> Path:

@@ -1,51 +1,153 @@
-"""Apptainer of this machine: running, testing and shells in an image."""
+"""Apptainer, for running in an image: this machine's or, where there is none, that of the lab.
+
+The lab (docs/lab.md) is part of a checkout only. A command starts one of its own, which sees one folder of
+images and no other file of this machine, and ends it again.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from pocket_coffea.errors import CommandFailed
+from pocket_coffea.images.store import cache_folder
 from pocket_coffea.utils.process import run_command
 
-__all__ = ["binds_there", "find_apptainer", "run_in_image", "run_test"]
+__all__ = ["Apptainer", "NoApptainer", "apptainer_for"]
 
 #: Folders of sites that are mounted into a shell where the machine has them.
 BINDS = ("/afs", "/cvmfs", "/eos", "/pnfs", "/work", "/scratch", "/uscms_data", "/depot", "/gpfs")
+#: What the lab calls the checkout, the folder of images, and a folder to write to (docs/lab.md).
+_LAB_PROJECT, _LAB_IMAGES, _LAB_WORK = "/project", "/images", "/work"
+_LAB_BINDS = (_LAB_PROJECT, _LAB_WORK, "/shared", "/scratch")
+_LAB_NAME = "apptainer"
+_CHECKOUT = Path(__file__).resolve().parents[2]
 _TEST_LIMIT = 900.0
+#: The first lab of a machine is built for minutes.
+_LAB_LIMIT = 3600.0
 
 
-def find_apptainer() -> str:
-    """Return the path of ``apptainer`` or ``singularity``. Raises CommandFailed when there is none."""
-    for name in ("apptainer", "singularity"):
-        found = shutil.which(name)
-        if found:
-            return found
-    msg = (
-        "This machine has no Apptainer (neither apptainer nor singularity is on PATH). Install it, or use "
-        "the image on a machine that has it."
-    )
-    raise CommandFailed(msg)
+class NoApptainer(CommandFailed):
+    """Neither this machine has Apptainer nor can it host the lab, which has."""
 
 
-def binds_there() -> list[str]:
-    """Return the options that mount what this machine has of ``BINDS``."""
-    return [word for folder in BINDS if Path(folder).is_dir() for word in ("--bind", folder)]
+@dataclass(frozen=True, slots=True)
+class Apptainer:
+    """A program that can read images below ``images``, which it sees as ``seen``.
 
-
-def run_test(image: Path) -> str:
-    """Run ``%test`` of an image without the home folder; return what it printed. Raises CommandFailed."""
-    argv = [find_apptainer(), "test", "--no-home", "--cleanenv", str(image)]
-    return run_command(argv, timeout=_TEST_LIMIT).stdout
-
-
-def run_in_image(image: Path, words: Sequence[str]) -> int:
-    """Run a command in an image on this terminal, a shell when there are no words; return its exit code.
-
-    Raises CommandFailed when Apptainer is missing.
+    ``words`` start it, ``project`` is the checkout as it sees it, ``binds`` are folders that a shell in an
+    image has, ``work`` is where it can write, empty for this machine's temporary folders.
     """
-    program = find_apptainer()
-    verb = ["exec"] if words else ["shell"]
-    argv = [program, *verb, *binds_there(), str(image), *words]
-    return run_command(argv, timeout=None, check=False, attached=True).returncode
+
+    words: tuple[str, ...]
+    images: Path
+    seen: Path
+    project: str
+    binds: tuple[str, ...] = ()
+    work: str = ""
+
+    def path(self, image: Path) -> str:
+        """Return how this Apptainer names an image below ``images``."""
+        return str(self.seen / image.resolve().relative_to(self.images))
+
+    def test(self, image: Path) -> str:
+        """Run ``%test`` without the home folder; return what it printed. Raises CommandFailed."""
+        words = ["test", "--no-home", "--cleanenv", self.path(image)]
+        return run_command([*self.words, *words], timeout=_TEST_LIMIT).stdout
+
+    def run(self, image: Path, words: Sequence[str], *options: str, limit: float) -> CompletedProcess[str]:
+        """Run a command in an image, with nothing of the caller's environment; ``limit`` in s.
+
+        Raises CommandFailed with what it printed.
+        """
+        argv = [*self.words, "exec", "--no-home", "--cleanenv", *options, self.path(image), *words]
+        return run_command(argv, timeout=limit)
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[str]:
+        """Give a folder to write to, as this Apptainer sees it. The lab's stays as long as the lab is up."""
+        if not self.work:
+            with tempfile.TemporaryDirectory(prefix=f"pocket-coffea-{name}-") as folder:
+                yield folder
+            return
+        folder = f"{self.work}/{name}"
+        run_command([*self.words[:-1], "mkdir", "-p", folder], timeout=60)
+        yield folder
+
+    def attach(self, image: Path, words: Sequence[str]) -> int:
+        """Run a command in an image on this terminal, a shell without words; return its exit code."""
+        binds = [word for folder in self.binds for word in ("--bind", folder)]
+        argv = [*self.words, "exec" if words else "shell", *binds, self.path(image), *words]
+        return run_command(argv, timeout=None, check=False, attached=True).returncode
+
+
+@contextmanager
+def apptainer_for(images: Path, say: Callable[[str], None]) -> Iterator[Apptainer]:
+    """Give an Apptainer that sees the folder ``images``; ``say`` is told which one it is.
+
+    Raises NoApptainer with what is missing, CommandFailed when the lab does not start.
+    """
+    images = images.resolve()
+    found = _of_machine()
+    if found:
+        say(f"Apptainer: {found}")
+        there = tuple(folder for folder in BINDS if Path(folder).is_dir())
+        yield Apptainer((found,), images, images, str(_CHECKOUT), there)
+        return
+    with _lab_alone(say):
+        yield from _of_lab(_lab(), images, say)
+
+
+def _of_machine() -> str:
+    names = ("apptainer", "singularity")
+    return next((found for found in map(shutil.which, names) if found), "")
+
+
+def _lab() -> str:
+    """Return the program of the lab. Raises NoApptainer."""
+    none = "This machine has no Apptainer (neither apptainer nor singularity is on PATH)"
+    program = _CHECKOUT / "ci" / "lab" / "lab"
+    if not program.is_file() or not (_CHECKOUT / "containers").is_dir():
+        msg = f"{none}, and there is no checkout with the lab, which has one. Install Apptainer."
+        raise NoApptainer(msg)
+    asked = run_command([str(program), "check"], timeout=60, check=False)
+    if asked.returncode:
+        why = " ".join((asked.stdout + asked.stderr).split())
+        msg = f"{none}, and it cannot host the lab, which has one: {why}"
+        raise NoApptainer(msg)
+    return str(program)
+
+
+@contextmanager
+def _lab_alone(say: Callable[[str], None]) -> Iterator[None]:
+    """One command at a time has the lab, because each shows it other images."""
+    path = cache_folder() / f"lab-{_LAB_NAME}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another command runs images in the lab; waiting for it to end.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _of_lab(program: str, images: Path, say: Callable[[str], None]) -> Iterator[Apptainer]:
+    lab = [program, "--name", _LAB_NAME]
+    say(f"Apptainer: the lab's, for this machine has none ({' '.join(lab)})")
+    env = {**os.environ, "POCKET_COFFEA_IMAGES": str(images)}
+    # one that a killed command has left shows other images
+    run_command([*lab, "down"], timeout=120)
+    try:
+        run_command([*lab, "up", "--services", "apptainer"], timeout=_LAB_LIMIT, env=env)
+        words = (*lab, "exec", "--", "apptainer")
+        yield Apptainer(words, images, Path(_LAB_IMAGES), _LAB_PROJECT, _LAB_BINDS, _LAB_WORK)
+    finally:
+        run_command([*lab, "down"], timeout=120, check=False)

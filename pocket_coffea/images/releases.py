@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from typing import Any
 import yaml
 
 from pocket_coffea.errors import ConfigurationError
+from pocket_coffea.utils.atomic import write_whole
 
-__all__ = ["LOCK", "ReleasedImage", "read_releases"]
+__all__ = ["LOCK", "ReleasedImage", "read_releases", "write_releases"]
 
 #: Below the checkout. It is not in the wheel: it names images that the wheel is in.
 LOCK = Path("containers", "images.lock.yaml")
+_HEAD = "# Written by `make release-images`; do not edit.\n"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -60,6 +63,19 @@ def read_releases(path: Path) -> dict[tuple[str, str], ReleasedImage]:
         for version, sites in content.items()
         for site, entry in (sites or {}).items()
     }
+
+
+def write_releases(path: Path, entries: Iterable[ReleasedImage]) -> None:
+    """Write the file anew, whole or not at all. Raises OutputError."""
+    content: dict[str, dict[str, Any]] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.version, entry.site.lower())):
+        content.setdefault(entry.version, {})[entry.site] = {
+            "input_digest": entry.input_digest,
+            "image_digest": entry.image_digest,
+            "size": entry.size,
+            "commit": entry.commit,
+        }
+    write_whole(path, _HEAD + yaml.safe_dump(content, sort_keys=False))
 
 
 def _entry(path: Path, version: str, site: str, entry: Any) -> ReleasedImage:

@@ -93,11 +93,15 @@ def test_files_of_the_project_that_are_named_exist(page):
 # ---- commands and options
 
 
+def module(path):
+    spec = importlib.util.spec_from_file_location("ci_docs", ROOT / path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
 def reference():
-    spec = importlib.util.spec_from_file_location("ci_docs", ROOT / "ci" / "docs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.reference()
+    return module("ci/docs.py").reference()
 
 
 def test_the_command_reference_is_current(monkeypatch):
@@ -113,8 +117,14 @@ def test_every_command_is_explained():
 
 def test_every_option_of_every_command_has_a_help_text():
     context = click.Context(main)
-    for name in LazyGroup.commands_at:
-        for option in main.get_command(context, name).params:
+    commands = {
+        name: command
+        for top in LazyGroup.commands_at
+        for name, command in module("ci/docs.py").with_subcommands(top, main.get_command(context, top))
+    }
+    assert "image build" in commands
+    for name, command in commands.items():
+        for option in command.params:
             assert isinstance(option, click.Argument) or option.help, f"{name} {option.name}"
 
 
