@@ -9,10 +9,11 @@ STAMP := $(VENV)/.setup-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lab lab-test lint format typecheck bench goldens docs lock clean
+.PHONY: help setup demo test lab lab-test image images image-verify image-test release-images lint format bench
+.PHONY: goldens docs lock clean site
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: $(STAMP) ## Make .venv from the hash-pinned lock (every other target calls it when needed)
 
@@ -33,6 +34,24 @@ lab-test: setup ## Run the tests on real engines, in the lab
 	@$(BIN)/python -m pytest -m lab tests/lab/outside
 	@ci/lab/lab test $(LAB_ARGS)
 
+image: site setup ## Build and test the image of SITE=... unless it is there (docs/images.md)
+	@$(BIN)/pocket-coffea image build $(SITE)
+
+images: setup ## Build and test the images of all sites
+	@$(BIN)/pocket-coffea image build all
+
+image-verify: site setup ## Build the image of SITE=... again, from nothing, and compare the bytes
+	@$(BIN)/pocket-coffea image verify $(SITE)
+
+image-test: setup ## Images of all sites (or SITE=...): build, %test, the demo in it against the result on record
+	@ci/matrix $(SITE)
+
+release-images: setup ## Build the images of this version and write their digests to containers/images.lock.yaml
+	@$(BIN)/pocket-coffea image release
+
+site:
+	@test -n "$(SITE)" || { echo "make $(MAKECMDGOALS) SITE=..., one of:" `basename -s .yaml sites/*.yaml` >&2; exit 2; }
+
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
@@ -48,8 +67,9 @@ goldens: setup ## Renew the text goldens of the tests; look at the difference be
 docs: setup ## Write the pages of docs/ that are made from the code
 	@$(BIN)/python ci/docs.py
 
-lock: ## Renew the hash-pinned locks (needs uv)
+lock: setup ## Renew the hash-pinned locks and say what changed (needs uv, and mmdebstrap for the images)
 	@ci/lock.sh
+	@$(BIN)/pocket-coffea image lock
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) demo bench-output .pytest_cache .mypy_cache .ruff_cache

@@ -1,10 +1,13 @@
 """``make demo``: sample NanoAOD, a Z -> mumu analysis on it, and what came out.
 
 Everything is written below the folder given as argument; samples that are there already are used again.
+With ``--golden`` the analysis is small, and its result is compared with the one on record.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -26,6 +29,8 @@ SAMPLES = {
     ),
 }
 CERTIFIED = 0.9
+#: With --golden: this part of the events.
+SMALL = 0.05
 
 
 def run(*command: str) -> str:
@@ -38,8 +43,11 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def make_samples(folder: Path) -> dict[str, dict[str, Any]]:
-    """Make the sample files unless they are there; return {dataset: what make-sample said}."""
+def make_samples(folder: Path, part: float = 1.0) -> dict[str, dict[str, Any]]:
+    """Make the sample files unless they are there; return {dataset: what make-sample said}.
+
+    ``part``: of the events.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     made = {}
     for dataset, (kind, n_events, _) in SAMPLES.items():
@@ -48,7 +56,7 @@ def make_samples(folder: Path) -> dict[str, dict[str, Any]]:
             certificate = ("--golden-json", str(folder / "golden.json"), "--certified", str(CERTIFIED))
             text = run(
                 *(COMMAND, "make-sample", str(folder / f"{dataset}.root"), "--kind", kind, "--json"),
-                *("--n-events", str(n_events), "--n-branches", "400"),
+                *("--n-events", str(round(part * n_events)), "--n-branches", "400"),
                 *(certificate if kind.startswith("data") else ()),
             )
             record.write_text(text)
@@ -61,7 +69,8 @@ def prepare(folder: Path, samples: dict[str, dict[str, Any]]) -> Path:
     analysis = folder / "analysis"
     shutil.copytree(EXAMPLE, analysis, dirs_exist_ok=True)
     datasets = {}
-    for dataset, (_, n_events, metadata) in SAMPLES.items():
+    for dataset, (_, _, metadata) in SAMPLES.items():
+        n_events = samples[dataset]["n_events"]
         path = (folder / "samples" / f"{dataset}.root").resolve()
         details = {"year": "2018", "nevents": str(n_events), "size": str(path.stat().st_size)}
         datasets[dataset] = {"metadata": metadata | details, "files": [str(path)]}
@@ -107,10 +116,39 @@ def cutflow_and_yields(output: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def compare(output: dict[str, Any], golden: Path, renew: bool) -> None:
+    """Compare yields and sums of bins with those on record; end with 3, saying which differ."""
+    spec = importlib.util.spec_from_file_location("summary", ROOT / "tests" / "compat" / "summary.py")
+    assert spec is not None
+    assert spec.loader is not None
+    summary = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(summary)
+    found = summary.summarise(output)
+    if renew:
+        golden.write_text(json.dumps(found, indent=0) + "\n")
+    different = summary.differences(found, json.loads(golden.read_text()))
+    for line in different[:20]:
+        print(line)
+    if different:
+        print(f"demo: {len(different)} of {len(found)} numbers are not those of {golden}")
+        sys.exit(3)
+    print(f"demo: all {len(found)} numbers are those of {golden.name}")
+
+
+def options() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("demo"))
+    parser.add_argument("--golden", type=Path, help="few events; compare the result with this file")
+    parser.add_argument("--renew", action="store_true", help="write that file first")
+    return parser.parse_args()
+
+
 def main() -> None:
     """Make samples, run, show."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
-    samples = make_samples(folder / "samples")
+    asked = options()
+    folder = asked.folder
+    samples = make_samples(folder / "samples", SMALL if asked.golden else 1.0)
     analysis = prepare(folder, samples)
     results = folder / "output"
     command = (COMMAND, "run", "--cfg", str(analysis / "config.py"), "-o", str(results))
@@ -120,6 +158,9 @@ def main() -> None:
 
     output = load(str(results / "output_all.coffea"))
     print(cutflow_and_yields(output))
+    if asked.golden:
+        compare(output, asked.golden, asked.renew)
+        return
     picture = results / "mll.png"
     run(sys.executable, str(analysis / "plot_mass.py"), str(results / "output_all.coffea"), str(picture))
     (results / "provenance.json").write_text(json.dumps(output["provenance"], indent=2, default=str) + "\n")

@@ -58,3 +58,14 @@ def _columns(tree: Any, prefix: str) -> list[tuple[str, Any]]:
     if hasattr(tree, "value"):
         return [(prefix, tree.value)]
     return [leaf for key, value in tree.items() for leaf in _columns(value, f"{prefix} | {key}")]
+
+
+def differences(found: dict[str, Any], golden: dict[str, Any]) -> list[str]:
+    """Return the numbers that differ: counts at all, weighted sums by 1e-6 (single-precision branches)."""
+    lines = [f"{key}: only here" for key in found.keys() - golden.keys()]
+    lines += [f"{key}: only on record" for key in golden.keys() - found.keys()]
+    for key in found.keys() & golden.keys():
+        tolerance = 0 if key.startswith("cutflow") else 1e-6
+        if not np.allclose(found[key], golden[key], rtol=tolerance, atol=1e-9):
+            lines.append(f"{key}: {found[key]}, on record {golden[key]}")
+    return sorted(lines)

@@ -11,26 +11,18 @@ import numpy as np
 import pytest
 import uproot
 
-from tests.compat.summary import summarise
+from tests.compat.summary import differences, summarise
 
 GOLDENS = Path(__file__).parent / "goldens"
 CONFIGS = ("zmumu", "cartesian", "subsamples", "collection_cuts", "data_columns", "shapes")
 
 
 def assert_like_golden(output, name, renew):
-    """Compare with the golden: counts exactly, weighted sums to 1e-6 (single-precision branches)."""
     path = GOLDENS / f"{name}.json"
     summary = summarise(output)
     if renew:
         path.write_text(json.dumps(summary, indent=0) + "\n")
-    golden = json.loads(path.read_text())
-    assert summary.keys() == golden.keys()
-    different = {
-        key: (golden[key], value)
-        for key, value in summary.items()
-        if not np.allclose(value, golden[key], rtol=0 if key.startswith("cutflow") else 1e-6, atol=1e-9)
-    }
-    assert different == {}
+    assert differences(summary, json.loads(path.read_text())) == []
 
 
 @pytest.mark.parametrize("name", CONFIGS)
