@@ -17,6 +17,7 @@ from ci.lab.process import run
 
 HERE = Path(__file__).parent
 OUTSIDE = HERE / "outside"
+PATIENCE = 3  # machines of CI are slow; who waits in vain waits that much longer
 NOT_IN_LAB = "runs inside the lab only: make lab-test"
 
 
@@ -75,12 +76,12 @@ def until() -> Callable[..., object]:
     """Return ``until(function, seconds)``: poll until the function returns something true, and return it."""
 
     def wait(function: Callable[[], object], seconds: float = 60.0, step: float = 0.3) -> object:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE * seconds
         while time.monotonic() < deadline:
             if found := function():
                 return found
             time.sleep(step)
-        pytest.fail(f"{getattr(function, '__name__', function)} stayed false for {seconds:.0f} s")
+        pytest.fail(f"{getattr(function, '__name__', function)} stayed false for {PATIENCE * seconds:.0f} s")
 
     return wait
 
