@@ -244,6 +244,29 @@ def shell(reference: str, command: tuple[str, ...], store_path: Path | None) -> 
     sys.exit(code)
 
 
+@image.command("sign")
+@click.argument("reference")
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@_store
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Private key (PEM). Default: the PGP key of `apptainer key`.",
+)
+def sign(reference: str, target: Path, store_path: Path | None, key: Path | None) -> None:
+    """Write a copy of an image (a site, a digest or a .sif file) with a signature to TARGET.
+
+    The image itself is not touched, so its digest stays. `apptainer verify` checks the copy.
+    """
+    from pocket_coffea.images.sign import sign_copy
+
+    with _ending():
+        sign_copy(_image_path(_open(store_path), reference), target, key)
+        click.echo(
+            f"{target}: signed. Check it: apptainer verify {'--key PUBLIC.pem ' if key else ''}{target}"
+        )
+
+
 @image.command("fetch")
 @click.argument("site")
 @_source

@@ -20,7 +20,7 @@ from pocket_coffea.errors import CommandFailed
 from pocket_coffea.images.store import cache_folder
 from pocket_coffea.utils.process import run_command
 
-__all__ = ["Apptainer", "NoApptainer", "apptainer_for"]
+__all__ = ["Apptainer", "NoApptainer", "apptainer_for", "machine_apptainer"]
 
 #: Folders of sites that are mounted into a shell where the machine has them.
 BINDS = ("/afs", "/cvmfs", "/eos", "/pnfs", "/work", "/scratch", "/uscms_data", "/depot", "/gpfs")
@@ -30,6 +30,7 @@ _LAB_BINDS = (_LAB_PROJECT, _LAB_WORK, "/shared", "/scratch")
 _LAB_NAME = "apptainer"
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _TEST_LIMIT = 900.0
+_NONE = "This machine has no Apptainer (neither apptainer nor singularity is on PATH)"
 #: The first lab of a machine is built for minutes.
 _LAB_LIMIT = 3600.0
 
@@ -110,17 +111,25 @@ def _of_machine() -> str:
     return next((found for found in map(shutil.which, names) if found), "")
 
 
+def machine_apptainer() -> str:
+    """Return the path of this machine's Apptainer. Raises NoApptainer."""
+    found = _of_machine()
+    if not found:
+        msg = f"{_NONE}. In a checkout the lab has one: ci/lab/lab exec -- pocket-coffea image ..."
+        raise NoApptainer(msg)
+    return found
+
+
 def _lab() -> str:
     """Return the program of the lab. Raises NoApptainer."""
-    none = "This machine has no Apptainer (neither apptainer nor singularity is on PATH)"
     program = _CHECKOUT / "ci" / "lab" / "lab"
     if not program.is_file() or not (_CHECKOUT / "containers").is_dir():
-        msg = f"{none}, and there is no checkout with the lab, which has one. Install Apptainer."
+        msg = f"{_NONE}, and there is no checkout with the lab, which has one. Install Apptainer."
         raise NoApptainer(msg)
     asked = run_command([str(program), "check"], timeout=60, check=False)
     if asked.returncode:
         why = " ".join((asked.stdout + asked.stderr).split())
-        msg = f"{none}, and it cannot host the lab, which has one: {why}"
+        msg = f"{_NONE}, and it cannot host the lab, which has one: {why}"
         raise NoApptainer(msg)
     return str(program)
 
