@@ -226,6 +226,12 @@ def clean() -> None:
         for folder in sorted(instances.iterdir()) if instances.is_dir() else []:
             down(Instance(folder.name))
         places.remove(places.lab_cache())
+    for folder in (
+        places.cache() / "images",
+        places.cache(),
+    ):  # if nothing else is in them
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _tail(path: Path, lines: int = 30) -> str:

@@ -10,7 +10,7 @@ from ci.lab.inside.service import Daemon, Service, folder, write
 from ci.lab.layout import ETC
 from ci.lab.process import CommandFailedError, run
 
-DATA = Path("/var/lib/lab/mariadb")
+DATA = Path("/run/mariadb")  # in memory, 50 MB: making it on a disk takes five times longer
 SOCKET = Path("/run/mysqld/mysqld.sock")
 TEMPLATE = Path(__file__).with_suffix(".cnf")
 CONFIGURATION = ETC / "mariadb.cnf"
