@@ -13,6 +13,8 @@ rm -rf /.packages-locked /.packages-there /.build* /var/lib/apt/lists/* /var/cac
 rm -rf /var/log/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/cache/debconf/tmp.ci /var/lib/dpkg/*-old /var/tmp/* /root/.cache
 rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/machine-id /var/lib/dbus/machine-id /etc/apt/sources.list
 rm -f /etc/apt/sources.list.d/*
+# new files: those that mmdebstrap copied from the machine have its modes
+rm -f /etc/hostname /etc/hosts /etc/resolv.conf
 printf 'localhost\n' >/etc/hostname
 printf '127.0.0.1\tlocalhost\n::1\tlocalhost\n' >/etc/hosts
 : >/etc/resolv.conf
