@@ -194,6 +194,7 @@ def _work_folder() -> Iterator[Path]:
         msg = f"No folder for the work can be made: {why}. Name one that has room: TMPDIR=..."
         raise OutputError(msg) from error
     try:
+        _require_open(folder)
         if free < SPACE:
             msg = (
                 f"{folder.parent} has {free / 1e9:.1f} GB free; a build needs {SPACE / 1e9:.0f} GB. "
@@ -208,6 +209,17 @@ def _work_folder() -> Iterator[Path]:
         raise OutputError(msg) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_open(folder: Path) -> None:
+    """The users of a user namespace must get to the work. Raises OutputError naming what is closed to them."""
+    closed = [path for path in folder.resolve().parents if path.stat().st_mode & 0o001 == 0]
+    if os.geteuid() != 0 and closed:
+        msg = (
+            f"{closed[0]} is closed to the users that a build has in its user namespace. Open it (chmod o+x "
+            f"{closed[0]}), or name another folder for the work: TMPDIR=..."
+        )
+        raise OutputError(msg)
 
 
 @contextmanager
