@@ -212,7 +212,7 @@ def _work_folder() -> Iterator[Path]:
 
 
 def _require_open(folder: Path) -> None:
-    """The users of a user namespace must get to the work. Raises OutputError naming what is closed to them."""
+    """The users of a user namespace must get to the work. Raises OutputError naming what is closed."""
     closed = [path for path in folder.resolve().parents if path.stat().st_mode & 0o001 == 0]
     if os.geteuid() != 0 and closed:
         msg = (
