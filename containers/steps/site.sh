@@ -12,5 +12,8 @@ if [ $# -gt 0 ]; then
 fi
 PYTHONPATH=$(echo /usr/share/python-wheels/pip-*.whl) /opt/venv/bin/python -m pip install --quiet \
     --no-compile --no-index --no-deps --find-links /.build/project pocket-coffea
-sh /.build/steps/bytecode.sh "$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pocket_coffea"
+packages=$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+sh /.build/steps/bytecode.sh "$packages/pocket_coffea"
+# the sha256 of every file of every Python package, as one: see %environment of base.def
+cat "$packages"/*.dist-info/RECORD | LC_ALL=C sort | sha256sum | cut -c 1-16 >/opt/pocket-coffea/packages.sha256
 rm -rf /.build
