@@ -98,7 +98,7 @@ def test_a_node_that_dies_takes_its_jobs_with_it_and_comes_back(batch, condor_jo
 
 def slurm_reports_a_node_failure(batch, lost: str, again: str, until) -> None:
     assert until(lambda: ended(lost), 20)[lost][0] == "NODE_FAIL"
-    assert queue(again, "%T") == "PENDING"  # it asked for --requeue
+    until(lambda: queue(again, "%T") == "PENDING", 20)  # it asked for --requeue
     assert "survived" not in batch.output(lost)
 
 

@@ -75,7 +75,8 @@ def test_each_task_of_an_array_has_its_own_output_and_end(batch, until):
 def test_a_job_that_uses_more_memory_than_it_asked_for_is_out_of_memory(batch, until):
     job = batch.submit(EAT_200_MB.format(seconds=60), "--mem=100M")
     assert until(lambda: ended(job), 20) == {job: ("OUT_OF_MEMORY", "0:125")}
-    assert queue(job, "%T %r") == "OUT_OF_MEMORY OutOfMemory"
+    # for a moment its state is COMPLETING
+    assert until(lambda: queue(job, "%T %r") == "OUT_OF_MEMORY OutOfMemory", 20)
     assert "survived" not in batch.output(job)
 
 
