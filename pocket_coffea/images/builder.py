@@ -29,6 +29,8 @@ __all__ = ["Builder", "fetch_context", "locked_tool"]
 
 #: Bytes free that a build needs for its work.
 SPACE = 5 * 10**9
+#: Apptainer applies ``--env`` and ``APPTAINERENV_NAME`` when it comes to a file of this name, else never.
+_LAST_ENVIRONMENT = "#!/bin/sh\n# --env and APPTAINERENV_NAME=VALUE are applied before this file\n"
 
 
 @dataclass(slots=True)
@@ -125,6 +127,7 @@ def _add_metadata(context: Context, inputs: Inputs) -> None:
     context.text(f"{folder}/Singularity", inputs.chain[-1].text)
     context.text(f"{folder}/labels.json", says.to_json(says.labels(inputs)))
     context.text(f"{folder}/env/90-environment.sh", says.environment_script(inputs), 0o755)
+    context.text(f"{folder}/env/99-base.sh", _LAST_ENVIRONMENT, 0o755)
     context.text(f"{folder}/runscript", says.last_script(inputs, "runscript"), 0o755)
     context.text(f"{folder}/test", says.last_script(inputs, "test"), 0o755)
     context.text(f"{folder}/runscript.help", inputs.chain[-1].script("help"))
