@@ -27,6 +27,12 @@ _HOUR = 3600.0
 _SHOWN = 25
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SOURCES = "deb [trusted=yes] file:/.build/pool {suite} main\n"
+#: As root mmdebstrap mounts parts of this machine: in namespaces of its own they are gone with the builder,
+#: however it ends, and nobody can remove files through them.
+_ENDING_WITH_US = (
+    *("setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--propagation=private", "--mount-proc"),
+    *("--pid", "--fork", "--kill-child", "--"),
+)
 #: Not wanted in an image; licences stay.
 _DPKG = (
     "path-exclude=/usr/share/man/*",
@@ -173,6 +179,8 @@ def _mmdebstrap(arguments: Sequence[str], work: Path, locks: Locks, stdin: IO[by
     # the last step has removed lists and caches; mmdebstrap would start apt for it once more
     skipped = "--skip=output/dev,cleanup/apt"
     argv = ["mmdebstrap", f"--mode={mode}", "--format=tar", skipped, *arguments]
+    if mode == "root":
+        argv = [*_ENDING_WITH_US, *argv]
     done = run_command(argv, timeout=_HOUR, env=env, cwd=work, stdin=stdin, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if not line.startswith("I: ")]
