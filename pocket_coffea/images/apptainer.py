@@ -102,8 +102,9 @@ def apptainer_for(images: Path, say: Callable[[str], None]) -> Iterator[Apptaine
         there = tuple(folder for folder in BINDS if Path(folder).is_dir())
         yield Apptainer((found,), images, images, str(_CHECKOUT), there)
         return
+    program = _lab()
     with _lab_alone(say):
-        yield from _of_lab(_lab(), images, say)
+        yield from _of_lab(program, images, say)
 
 
 def _of_machine() -> str:
