@@ -136,8 +136,8 @@ def _steps(inputs: Inputs, store: Store, apptainer: Apptainer, row: Row) -> Iter
 
 def _version(apptainer: Apptainer, image: Path, inputs: Inputs) -> None:
     """Ask the program and the manifest in the image what they are. Raises PocketCoffeaError."""
-    said = apptainer.run(image, ["pocket-coffea", "--version"], limit=LIMIT).stdout
-    manifest = json.loads(apptainer.run(image, ["cat", "/.pocket-coffea/manifest.json"], limit=LIMIT).stdout)
+    said = apptainer.run(image, ["pocket-coffea", "--version"], limit=LIMIT)
+    manifest = json.loads(apptainer.run(image, ["cat", "/.pocket-coffea/manifest.json"], limit=LIMIT))
     expected = inputs.project.version
     # the wheel has the version of the source; only the image is marked +dirty
     if said.split()[-1:] != [expected.partition("+")[0]] or manifest["version"] != expected:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import CompletedProcess
 
 from pocket_coffea.errors import CommandFailed
 from pocket_coffea.images.store import cache_folder
@@ -63,13 +62,13 @@ class Apptainer:
         words = ["test", "--no-home", "--cleanenv", self.path(image)]
         return run_command([*self.words, *words], timeout=_TEST_LIMIT).stdout
 
-    def run(self, image: Path, words: Sequence[str], *options: str, limit: float) -> CompletedProcess[str]:
-        """Run a command in an image, with nothing of the caller's environment; ``limit`` in s.
+    def run(self, image: Path, words: Sequence[str], *options: str, limit: float) -> str:
+        """Run a command in an image, with nothing of the caller's environment; return what it printed.
 
-        Raises CommandFailed with what it printed.
+        ``limit`` in s. Raises CommandFailed with what it printed.
         """
         argv = [*self.words, "exec", "--no-home", "--cleanenv", *options, self.path(image), *words]
-        return run_command(argv, timeout=limit)
+        return run_command(argv, timeout=limit).stdout
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[str]:

@@ -462,6 +462,8 @@ def test_a_polite_end_closes_everything(analysis, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # whoever started us in the background may ignore interrupts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     limit = time.monotonic() + 60
     while not started.exists() and time.monotonic() < limit:

@@ -48,5 +48,5 @@ def test_the_apptainer_of_the_machine_comes_first(nothing):
     image.touch()
     with apptainer_for(image.parent, print) as found:
         assert found.test(image).split() == ["test", "--no-home", "--cleanenv", str(image)]
-        done = found.run(image, ["python", "x y"], "--bind", "/a:/b", limit=9)
-        assert done.stdout.split()[-4:] == [str(image), "python", "x", "y"]
+        said = found.run(image, ["python", "x y"], "--bind", "/a:/b", limit=9)
+        assert said.split()[-4:] == [str(image), "python", "x", "y"]
