@@ -10,7 +10,7 @@ if ! diff /.packages-locked /.packages-there; then
 fi
 rm -rf /.packages-locked /.packages-there /.build* /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/apt/archives/*
 # /tmp is left to mmdebstrap, which has its configuration of apt there
-rm -rf /var/log/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/cache/debconf/tmp.ci /var/lib/dpkg/*-old /var/tmp/* /root/.cache
+rm -rf /var/log/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/cache/debconf/tmp.ci /var/lib/dpkg/*-old /var/tmp/* ~/.cache
 rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/machine-id /var/lib/dbus/machine-id /etc/apt/sources.list
 rm -f /etc/apt/sources.list.d/*
 # new files: those that mmdebstrap copied from the machine have its modes
