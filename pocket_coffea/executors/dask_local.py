@@ -36,10 +36,7 @@ DASK_SETTINGS: dict[str, Any] = {
 }
 
 #: Without routes the status servers answer nothing; they cannot be left out altogether.
-_NO_STATUS_PAGES: dict[str, list[str]] = {
-    "distributed.scheduler.http.routes": [],
-    "distributed.worker.http.routes": [],
-}
+_ROUTES = ("distributed.scheduler.http.routes", "distributed.worker.http.routes")
 
 NO_DASK = (
     "the dask executor needs the packages dask, distributed and cryptography, of which {missing} is not "
@@ -60,7 +57,8 @@ def local_cluster(
         import dask
 
         # some are read when distributed is imported
-        dask.config.set({**settings, **_NO_STATUS_PAGES})
+        # a new list each time: Dask appends to it when another cluster of this process has status pages
+        dask.config.set({**settings, **{name: [] for name in _ROUTES}})
         from distributed import Client, LocalCluster
         from distributed.security import Security
     except ImportError as exc:

@@ -111,17 +111,35 @@ def test_nobody_else_can_use_the_dask_cluster(dask_factory):
             Client(place, security=Security.temporary(), timeout=2)
 
 
-@pytest.mark.slow
-def test_the_status_pages_of_dask_show_nothing(dask_factory):
-    ports = {"scheduler": dask_factory.dask_cluster.scheduler.http_server.port}
+def assert_no_status_pages(factory):
+    ports = {"scheduler": factory.dask_cluster.scheduler.http_server.port}
     ports |= {
         name: worker["services"]["dashboard"]
-        for name, worker in dask_factory.dask_client.scheduler_info()["workers"].items()
+        for name, worker in factory.dask_client.scheduler_info()["workers"].items()
     }
     for port in ports.values():
         for page in ("/", "/info/main/workers.html", "/json/identity.json", "/metrics", "/health", "/status"):
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=5)
+
+
+@pytest.mark.slow
+def test_the_status_pages_of_dask_show_nothing(dask_factory):
+    assert_no_status_pages(dask_factory)
+
+
+@pytest.mark.slow
+def test_the_status_pages_show_nothing_after_a_cluster_that_has_some(dask_factory):
+    from distributed import Client
+
+    # ours has set Dask's routes; without bokeh this one appends to them
+    with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"):
+        pass
+    factory = get_executor_factory("dask", run_options={**LOCAL, "scaleout": 1})
+    try:
+        assert_no_status_pages(factory)
+    finally:
+        factory.close()
 
 
 @pytest.mark.parametrize("missing", ["cryptography", "distributed"])
