@@ -12,6 +12,7 @@ A message names the offending value, where it came from, what is allowed and the
     |   +-- DataFileNotFound (FileNotFoundError)  a payload (correction, lumi file) is nowhere to be found
     |   +-- PhysicsNotAvailable (NotImplementedError)  importable, but its physics is not in this version
     |   +-- OptionError                    a run option is unknown, of the wrong type or out of range
+    |   +-- SiteError                      a site file is wrong, or there is no such site
     +-- NothingToDo                        exit code 4: the selection of datasets is empty
     +-- ResultsRefused                     exit code 6: going on would lose, double or mix results
     +-- ProcessingError                    exit code 3: a chunk of events failed
@@ -48,6 +49,7 @@ __all__ = [
     "PocketCoffeaError",
     "ProcessingError",
     "ResultsRefused",
+    "SiteError",
     "UnknownName",
     "WeightError",
     "did_you_mean",
@@ -92,6 +94,10 @@ class PhysicsNotAvailable(ConfigurationError, NotImplementedError):
 
 class OptionError(ConfigurationError):
     """A run option is unknown, of the wrong type or out of range."""
+
+
+class SiteError(ConfigurationError):
+    """A site file is wrong, or there is no site of that name."""
 
 
 class NothingToDo(PocketCoffeaError):

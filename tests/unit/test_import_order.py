@@ -18,15 +18,17 @@ ALLOWED = {
     **dict.fromkeys(BASE, BASE),
     "utils": BASE,
     "lib": BASE | {"utils"},
-    "parameters": BASE | {"utils", "lib"},
+    "parameters": BASE | {"utils", "lib", "sites"},
     "config": BASE | {"utils", "lib", "parameters"},
     "workflows": BASE | {"utils", "lib", "parameters", "config"},
     "images": BASE | {"utils"},
-    "executors": BASE | {"utils"},
-    "run": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors"},
+    "sites": BASE | {"utils"},
+    "batch": BASE | {"utils"},
+    "executors": BASE | {"utils", "images", "batch", "sites"},
+    "run": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "sites"},
     "scripts": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "run"},
     "cli": BASE
-    | {"utils", "lib", "parameters", "config", "workflows", "images", "executors", "run", "scripts"},
+    | {"utils", "lib", "parameters", "config", "workflows", "images", "executors", "run", "scripts", "sites"},
 }
 #: Modules that keep an old import path alive and may look upwards.
 FACADES = {"utils.configurator", "utils.utils"}
