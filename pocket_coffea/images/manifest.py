@@ -10,10 +10,12 @@ from pocket_coffea.images.fetch import PYTHON
 from pocket_coffea.images.inputs import Inputs
 from pocket_coffea.images.locks import DebianPackage, Wheel
 
-__all__ = ["MANIFEST", "environment_script", "inspect_data", "labels", "manifest", "sbom", "to_json"]
+__all__ = ["LABEL", "MANIFEST", "environment_script", "inspect_data", "labels", "manifest", "sbom", "to_json"]
 
 #: Where a job finds it; run/provenance.py reads it.
 MANIFEST = ".pocket-coffea/manifest.json"
+#: Our labels begin with it; images/labels.py reads them.
+LABEL = "org.pocket-coffea."
 
 
 def manifest(inputs: Inputs) -> dict[str, Any]:
@@ -93,9 +95,10 @@ def sbom(inputs: Inputs) -> dict[str, Any]:
 def labels(inputs: Inputs) -> dict[str, str]:
     """Return the labels of the image, those of the site over those of the base."""
     merged = {key: value for item in inputs.chain for key, value in item.labels().items()}
-    merged["org.pocket-coffea.version"] = inputs.project.version
-    merged["org.pocket-coffea.source-digest"] = inputs.project.source_digest
-    merged["org.pocket-coffea.input-digest"] = inputs.digest
+    merged[f"{LABEL}version"] = inputs.project.version
+    merged[f"{LABEL}source-digest"] = inputs.project.source_digest
+    merged[f"{LABEL}input-digest"] = inputs.digest
+    merged[f"{LABEL}python"] = PYTHON
     return merged
 
 

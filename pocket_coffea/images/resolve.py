@@ -12,7 +12,6 @@ Anything else has no digest, and is refused unless the user allows it. Nothing i
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -25,8 +24,8 @@ from pocket_coffea.errors import ConfigurationError, InputFileError, did_you_mea
 from pocket_coffea.images.definition import site_names
 from pocket_coffea.images.digest_cache import DigestCache
 from pocket_coffea.images.inputs import Inputs, read_inputs
+from pocket_coffea.images.labels import read_labels
 from pocket_coffea.images.releases import LOCK, read_releases
-from pocket_coffea.images.sif import INSPECT, read_sif
 from pocket_coffea.images.store import Record, Store
 from pocket_coffea.utils.tree_digest import tree_digest
 
@@ -41,7 +40,6 @@ ALLOWED = (
 _URL = re.compile(r"(?P<scheme>\w+)://(?P<name>[^@\s]+)(?:@(?P<digest>\S*))?")
 _OCI_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FOLDER_DIGEST = re.compile(r"[0-9a-f]{64}")
-_LABEL = "org.pocket-coffea."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,8 @@ class PinnedImage:
 
     ``location`` is what to give to Apptainer. ``digest`` is ``sha256:...`` of the file (site, sif), of the
     unpacked image (cvmfs) or of the registry's manifest (docker, oras). ``input_digest`` and
-    ``source_digest`` are hex, empty where nothing states them. An image that is not ``pinned`` has none.
+    ``source_digest`` are hex, ``python`` is its minor version (``3.13``), each empty where nothing states it.
+    An image that is not ``pinned`` has no digests.
     """
 
     reference: str
@@ -60,6 +59,7 @@ class PinnedImage:
     digest: str = ""
     input_digest: str = ""
     source_digest: str = ""
+    python: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for provenance and payloads; ``PinnedImage(**data)`` is the way back."""
@@ -92,9 +92,9 @@ class _Request:
     def error(self, why: str) -> ConfigurationError:
         return ConfigurationError(f"{self.origin}: {self.reference!r} {why}")
 
-    def unpinned(self, location: str, kind: Kind, how: str) -> PinnedImage:
+    def unpinned(self, location: str, kind: Kind, how: str, python: str = "") -> PinnedImage:
         if self.allow_unpinned:
-            return PinnedImage(self.reference, location, kind, pinned=False)
+            return PinnedImage(self.reference, location, kind, pinned=False, python=python)
         why = (
             "is not named by a digest: what it means can change between two jobs, and nobody could tell "
             f"later in which image they ran. {how} Or accept that with the run option "
@@ -163,7 +163,7 @@ def _of_path(request: _Request) -> PinnedImage:
     if real.is_relative_to(cvmfs.resolve()):
         return _of_cvmfs(request, real)
     how = "A folder can change at any time: build a .sif file of it (apptainer build image.sif FOLDER)."
-    return request.unpinned(str(path), "directory", how)
+    return request.unpinned(str(path), "directory", how, read_labels(real).python)
 
 
 def _last_link(path: Path) -> Path:
@@ -174,48 +174,36 @@ def _last_link(path: Path) -> Path:
 
 
 def _of_file(request: _Request, path: Path) -> PinnedImage:
-    labels = _labels(path)
+    says = read_labels(path)
     return PinnedImage(
         request.reference,
         str(path),
         "sif",
         pinned=True,
         digest=f"sha256:{request.places.cache.sha256(path)}",
-        input_digest=str(labels.get(f"{_LABEL}input-digest", "")),
-        source_digest=str(labels.get(f"{_LABEL}source-digest", "")),
+        input_digest=says.input_digest,
+        source_digest=says.source_digest,
+        python=says.python,
     )
 
 
-def _labels(path: Path) -> dict[str, Any]:
-    """Return the labels in a SIF file, as ``apptainer inspect`` shows them; there may be none."""
-    metadata = [item for item in read_sif(path) if item.kind == INSPECT]
-    try:
-        content = json.loads(metadata[0].read()) if metadata else {}
-        labels = content["data"]["attributes"]["labels"] if content else {}
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return labels if isinstance(labels, dict) else {}
-
-
 def _of_cvmfs(request: _Request, real: Path) -> PinnedImage:
+    says = read_labels(real)
     if not _FOLDER_DIGEST.fullmatch(real.name) or real.parent.name != real.name[:2]:
         how = (
             f"Its folder {real} is not one of those whose name is the image's digest (.flat/ab/abcd...). "
             "Use an image below /cvmfs/unpacked.cern.ch or a .sif file."
         )
-        return request.unpinned(str(real), "cvmfs", how)
-    try:
-        says = json.loads((real / ".pocket-coffea" / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        says = {}
+        return request.unpinned(str(real), "cvmfs", how, says.python)
     return PinnedImage(
         request.reference,
         str(real),
         "cvmfs",
         pinned=True,
         digest=f"sha256:{real.name}",
-        input_digest=str(says.get("input_digest", "")),
-        source_digest=str(says.get("source_digest", "")),
+        input_digest=says.input_digest,
+        source_digest=says.source_digest,
+        python=says.python,
     )
 
 
@@ -245,6 +233,7 @@ def _of_site(request: _Request) -> PinnedImage:
         digest=f"sha256:{digest}",
         input_digest=record.input_digest,
         source_digest=record.source_digest,
+        python=read_labels(path).python,
     )
 
 

@@ -1,4 +1,4 @@
-"""The code that submits and the code in the image: the same, or the submission is refused.
+"""The code and the Python that submit and those in the image: the same, or the submission is refused.
 
 A job unpickles what the submitting side pickled. With other code in the image it fails late or, worse, gives
 other numbers than those that were tested.
@@ -6,6 +6,7 @@ other numbers than those that were tested.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pocket_coffea
@@ -14,7 +15,7 @@ from pocket_coffea.images.project import read_project
 from pocket_coffea.images.resolve import PinnedImage, running_checkout
 from pocket_coffea.utils.tree_digest import tree_digest
 
-__all__ = ["require_same_code", "submitting_digest"]
+__all__ = ["require_same_code", "require_same_python", "submitting_digest"]
 
 
 def submitting_digest(checkout: Path | None = None) -> str:
@@ -34,9 +35,11 @@ def require_same_code(
     """Return, for the provenance, how the code of the submitting side and of the image compare.
 
     ``submitting``: a source digest. An image whose code is not known here is compared where the job starts.
-    Raises ResultsRefused, with the ways on, when they differ and ``allow_code_mismatch`` is False. Not to be
-    called where jobs run the user's own environment (``local-virtualenv``, ``conda-env``).
+    Raises ResultsRefused, with the ways on, when they differ and ``allow_code_mismatch`` is False, and always
+    when the image is known to have another Python. Not to be called where jobs run the user's own
+    environment (``local-virtualenv``, ``conda-env``).
     """
+    require_same_python(image)
     found = {"submitting": submitting, "image": image.source_digest}
     if image.source_digest == submitting:
         return {**found, "match": "equal"}
@@ -51,5 +54,23 @@ def require_same_code(
         "(pocket-coffea image build SITE, or make image SITE=...); run the jobs with the code of your "
         "environment (run option local-virtualenv: true or conda-env: true); or accept the difference with "
         "the run option allow-code-mismatch: true, which is written into the provenance."
+    )
+    raise ResultsRefused(msg)
+
+
+def require_same_python(image: PinnedImage) -> None:
+    """Raise ResultsRefused when the image is known to have another Python minor version than this process.
+
+    What is not known here, as of an image in a registry, is compared where the job starts.
+    """
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if image.python in ("", here):
+        return
+    msg = (
+        f"The image {image.reference} has Python {image.python}, you submit with {here} ({sys.executable}), "
+        "and pickles do not travel between minor versions: every job would fail. There are three ways on: "
+        "submit from inside the image (pocket-coffea image shell IMAGE); submit from an environment with "
+        f"Python {image.python}; or run the jobs with your environment (run option local-virtualenv: true or "
+        "conda-env: true)."
     )
     raise ResultsRefused(msg)

@@ -12,11 +12,11 @@ from subprocess import CompletedProcess
 import pytest
 
 from ci.lab.services.apptainer import IMAGE
-from pocket_coffea.errors import ConfigurationError
+from pocket_coffea.errors import ConfigurationError, ResultsRefused
 from pocket_coffea.images.check import Expectation
 from pocket_coffea.images.digest_cache import DigestCache
 from pocket_coffea.images.resolve import PinnedImage, Places, resolve
-from pocket_coffea.images.same_code import submitting_digest
+from pocket_coffea.images.same_code import require_same_code, submitting_digest
 from pocket_coffea.images.sif import INSPECT, read_sif
 from pocket_coffea.images.store import Store
 from pocket_coffea.utils.process import run_command
@@ -109,6 +109,22 @@ def test_the_labels_of_an_image_that_apptainer_built_are_read(images, places):
     assert (image.input_digest, image.source_digest) == (INPUT, SOURCE)
     digest = run_command(["sha256sum", str(images.right)], timeout=30).stdout.split()[0]
     assert image.digest == f"sha256:{digest}"
+
+
+def test_the_python_label_of_the_base_is_that_of_what_stands_on_it(places, tmp_path):
+    made = [str(IMAGE)]
+    for number, label in enumerate(["%labels\n    org.pocket-coffea.python 3.99\n", ""]):
+        definition = tmp_path / f"{number}.def"
+        definition.write_text(f"Bootstrap: localimage\nFrom: {made[-1]}\n\n{label}\n%post\n    true\n")
+        made.append(str(tmp_path / f"{number}.sif"))
+        run_command(["apptainer", "build", "--fakeroot", made[-1], str(definition)], timeout=120)
+    image = resolve(made[-1], places=places)
+    assert image.python == "3.99"
+    with pytest.raises(ResultsRefused, match=r"has Python 3\.99, you submit with 3\.1\d"):
+        require_same_code(image, submitting_digest())
+    folder = tmp_path / "folder"
+    run_command(["apptainer", "build", "--sandbox", str(folder), made[-1]], timeout=60)
+    assert resolve(str(folder), places=places, allow_unpinned=True).python == "3.99"
 
 
 def test_the_right_image_passes_by_its_sha256(images, places, job, tmp_path):

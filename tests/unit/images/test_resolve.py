@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import multiprocessing
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,11 +20,14 @@ import pocket_coffea
 from pocket_coffea.errors import ConfigurationError, InputFileError, ResultsRefused
 from pocket_coffea.images import digest_cache
 from pocket_coffea.images import resolve as module
+from pocket_coffea.images.definition import site_names
 from pocket_coffea.images.digest_cache import DigestCache
+from pocket_coffea.images.fetch import PYTHON
 from pocket_coffea.images.inputs import read_inputs
+from pocket_coffea.images.manifest import labels, manifest
 from pocket_coffea.images.releases import LOCK, read_releases
 from pocket_coffea.images.resolve import PinnedImage, Places, resolve
-from pocket_coffea.images.same_code import require_same_code, submitting_digest
+from pocket_coffea.images.same_code import require_same_code, require_same_python, submitting_digest
 from pocket_coffea.images.sif import INSPECT, PARTITION, SifObject, write_sif
 from pocket_coffea.images.store import Record, Store
 from pocket_coffea.utils.tree_digest import tree_digest
@@ -82,9 +87,16 @@ def build(store: Store, checkout: Path, site: str = "lxplus", **changes: str) ->
     return put(store, site, inputs.project.version, **values)
 
 
-def put(store: Store, site: str, version: str, input_digest: str, source_digest: str) -> Record:
+def put(
+    store: Store,
+    site: str,
+    version: str,
+    input_digest: str,
+    source_digest: str,
+    says: dict[str, str] | None = None,
+) -> Record:
     with store.working() as folder:
-        digest = make_sif(folder / "image.sif", {}, f"{site} {input_digest}".encode())
+        digest = make_sif(folder / "image.sif", says, f"{site} {input_digest}".encode())
         size = (folder / "image.sif").stat().st_size
         built = f"2026-01-01T00:00:{len(store.records()):02d}+00:00"
         record = Record(
@@ -482,6 +494,65 @@ def test_other_code_is_refused_with_three_ways_on():
 def test_unknown_code_is_left_to_the_job():
     assert require_same_code(image_with(""), B)["match"] == "checked where the job starts"
     assert require_same_code(image_with(""), B, allow_code_mismatch=True)["match"] == "unknown, allowed"
+
+
+# --- the same Python on both sides ---------------------------------------------------------------------
+
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def test_every_image_is_labelled_with_the_python_that_is_in_it(checkout):
+    for site in site_names(checkout / "containers"):
+        inputs = read_inputs(checkout, site)
+        # what a plain `apptainer build` writes
+        assert inputs.chain[0].labels()["org.pocket-coffea.python"] == PYTHON
+        assert labels(inputs)["org.pocket-coffea.python"] == PYTHON
+        assert manifest(inputs)["python"].startswith(f"{PYTHON}.")
+
+
+@pytest.mark.parametrize(
+    ("label", "python"), [("3.99", "3.99"), (HERE, HERE), ("3", ""), ("2.7", ""), ("new", ""), (None, "")]
+)
+def test_the_python_of_a_file_is_its_label(places, tmp_path, label, python):
+    make_sif(tmp_path / "my.sif", {"org.pocket-coffea.python": label} if label else {})
+    image = resolve(str(tmp_path / "my.sif"), places=places)
+    assert image.python == python
+    assert PinnedImage(**image.to_dict()) == image
+
+
+def test_the_python_of_an_unpacked_image_is_its_label_else_that_of_the_manifest(places):
+    tag = unpacked(places.cvmfs / "unpacked.cern.ch", A)
+    folder = tag.resolve()
+    assert resolve(str(tag), places=places).python == ""
+    (folder / ".pocket-coffea").mkdir()
+    (folder / ".pocket-coffea" / "manifest.json").write_text(json.dumps({"python": "3.98.4"}))
+    assert resolve(str(tag), places=places).python == "3.98"
+    (folder / ".singularity.d").mkdir()
+    (folder / ".singularity.d" / "labels.json").write_text(json.dumps({"org.pocket-coffea.python": "3.97"}))
+    assert resolve(str(tag), places=places).python == "3.97"
+    elsewhere = shutil.copytree(folder, places.cvmfs.parent / "folder")
+    assert resolve(str(elsewhere), places=places, allow_unpinned=True).python == "3.97"
+
+
+def test_the_python_of_a_site_is_read_from_its_image(places, checkout):
+    places = Places(places.store, checkout, places.cache)
+    inputs = read_inputs(checkout, "lxplus", allow_dirty=True)
+    put(places.store, "lxplus", "9.9.9", inputs.digest, A, {"org.pocket-coffea.python": "3.99"})
+    assert resolve("lxplus", places=places).python == "3.99"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_another_python_is_refused_before_any_job_starts(allowed):
+    image = dataclasses.replace(image_with(A), python="3.99")
+    with pytest.raises(ResultsRefused, match=rf"has Python 3\.99, you submit with {HERE}") as caught:
+        require_same_code(image, A, allow_code_mismatch=allowed)
+    for way in ("image shell", "with Python 3.99", "local-virtualenv: true", "conda-env: true"):
+        assert way in str(caught.value)
+
+
+@pytest.mark.parametrize("python", ["", HERE])
+def test_an_unknown_python_is_left_to_the_job(python):
+    require_same_python(dataclasses.replace(image_with(A), python=python))
 
 
 def test_the_submitting_side_states_its_code_as_an_image_of_it_would(checkout):
