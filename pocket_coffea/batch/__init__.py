@@ -1,0 +1,1 @@
+"""Batch systems: HTCondor and Slurm. Knows no physics."""
