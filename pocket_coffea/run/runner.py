@@ -10,7 +10,7 @@ from typing import Any
 
 import cloudpickle
 import lz4.frame
-from coffea.processor import DaskExecutor, ProcessorABC, Runner
+from coffea.processor import ProcessorABC, Runner
 from coffea.processor.executor import WorkItem
 
 from pocket_coffea.errors import (
@@ -27,7 +27,7 @@ from pocket_coffea.run.plan import FileInfo, Inspector, Plan, make_chunks, work_
 from pocket_coffea.run.resume import CheckpointStore, DamagedCheckpoint
 from pocket_coffea.utils.modules import user_place
 
-__all__ = ["PocketRunner"]
+__all__ = ["PocketRunner", "postprocessed"]
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class PocketRunner(Runner):
         if not wrapped["processed"]:
             msg = f"None of the {len(self.plan.chunks)} chunks can be read; the first: {skipped[0].reason}"
             raise InputFileError(msg)
-        wrapped["out"] = _postprocessed(processor_instance, wrapped["out"])
+        wrapped["out"] = postprocessed(processor_instance, wrapped["out"])
         if self.savemetrics:
             wrapped["metrics"] = {"chunks": len(self.plan.chunks), "throughput": self.throughput}
         return {**wrapped, "exception": status}
@@ -144,7 +144,7 @@ class PocketRunner(Runner):
             msg = "There is nothing to process: no chunk is left."
             raise NothingToDo(msg)
         payload = lz4.frame.compress(cloudpickle.dumps(processor_instance), compression_level=1)
-        apart = isinstance(self.executor, DaskExecutor)
+        apart = "heavy_input" in type(self.executor).__dataclass_fields__
         # executors that know the tree keep chunks themselves
         knows_tree = "store" in type(self.executor).__dataclass_fields__
         task = partial(
@@ -170,7 +170,7 @@ class PocketRunner(Runner):
                 log.warning("%s", exc)  # it is gone now: the next round goes without it
 
 
-def _postprocessed(processor: Any, output: Any) -> Any:
+def postprocessed(processor: Any, output: Any) -> Any:
     """Return what the processor makes of the merged output. Raises ProcessingError for what user code
     raises.
     """
