@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from pocket_coffea.executors import executors_base as base
+from pocket_coffea.executors.dask_factory import SiteDaskExecutorFactory
+from pocket_coffea.executors.executors_base import site_factory_getter
+from pocket_coffea.executors import parsl_batch
 
 __all__ = ["DaskExecutorFactory", "ParslExecutorFactory", "get_executor_factory"]
 
 
-class DaskExecutorFactory(base.RemoteDaskExecutorFactory):
+class DaskExecutorFactory(SiteDaskExecutorFactory):
     """Dask workers at RWTH Aachen LX-Cluster."""
 
     site = "RWTH"
 
 
-class ParslExecutorFactory(base.RemoteDaskExecutorFactory):
+class ParslExecutorFactory(parsl_batch.ParslExecutorFactory):
     """Parsl workers at RWTH Aachen LX-Cluster."""
 
     site = "RWTH"
     system = "parsl"
 
 
-get_executor_factory = base.remote_factory_getter(
+get_executor_factory = site_factory_getter(
     "RWTH", {"dask": DaskExecutorFactory, "parsl": ParslExecutorFactory}
 )
