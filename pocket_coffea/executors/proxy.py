@@ -44,7 +44,7 @@ _KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 @dataclass(frozen=True, slots=True)
 class GridProxy:
     """A usable proxy. ``not_after``: when the first of its certificates and VO attributes ends, in UTC;
-    ``subject``: whose it is; ``voms``: whether it has attributes of a VO."""
+    ``subject``: whose it is, as voms-proxy-info writes it; ``voms``: whether it has attributes of a VO."""
 
     path: Path
     not_after: datetime
@@ -132,7 +132,8 @@ def read_proxy(path: Path, origin: str = "") -> GridProxy:
     ends += [end for found in attributes for end in _ends_of_attributes(found)]
     # the certificate after the proxies is the user's own
     owner = certificates[-1].subject if len(certificates) > 1 else certificates[0].issuer
-    return GridProxy(path, min(ends), owner.rfc4514_string(), bool(attributes))
+    subject = "".join(f"/{part.rfc4514_string()}" for part in owner.rdns)
+    return GridProxy(path, min(ends), subject, bool(attributes))
 
 
 def _require_private(path: Path, where: str) -> None:

@@ -30,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEAD = """\
 #!/bin/bash
 # Made by PocketCoffea for one run: prepares a worker, then becomes the command of the arguments.
-worker_here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd) || exit 78
+worker_here=$(CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd) || exit 78
 worker_command=("$@")
 set --
 worker_step="its first lines"

@@ -129,8 +129,10 @@ def _prefix(site: Site, image: PinnedImage, outputdir: str) -> tuple[str, ...]:
 def _without_nested(folders: Sequence[str]) -> list[str]:
     """Return the folders once each, without those inside another one and without the root."""
     kept: list[str] = []
-    for name in sorted(set(folders), key=lambda each: (each.count("/"), each)):
-        if name.rstrip("/") and not is_shared(name.partition(":")[0], kept):
+    for name in sorted(set(folders), key=lambda each: (each.partition(":")[0].count("/"), each)):
+        source = name.partition(":")[0]
+        elsewhere = not _is_there(source, name)
+        if source.rstrip("/") and (elsewhere or not is_shared(source, kept)):
             kept.append(name)
     return kept
 
@@ -256,8 +258,14 @@ def _activation(kind: str, folder: Path, python: str, code: Path | None) -> tupl
 
 
 def is_shared(path: str, folders: Sequence[str]) -> bool:
-    """Return whether a path is in one of the folders (which may be binds, ``folder:name:options``)."""
-    return any(Path(path).is_relative_to(name.partition(":")[0]) for name in folders)
+    """Return whether a path is in one of the folders. They may be binds: ``folder:name:options``."""
+    return any(_is_there(path, name) for name in folders)
+
+
+def _is_there(path: str, bind: str) -> bool:
+    """Return whether a bind shows a path under the same name."""
+    source, _, rest = bind.partition(":")
+    return Path(path).is_relative_to(source) and rest.partition(":")[0] in ("", source)
 
 
 def fill_in(text: str, outputdir: str = "", worker: bool = False) -> str:
