@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from pocket_coffea.errors import ConfigurationError
+from pocket_coffea.utils.site_files import site_folder
 
 __all__ = ["Site", "image_of", "read_sites"]
 
@@ -25,9 +26,8 @@ class Site:
 
 def read_sites(root: Path) -> list[Site]:
     """Return the sites of a checkout by name. Raises ConfigurationError, naming the file that is wrong."""
-    return [
-        _read(path, root) for path in sorted((root / "sites").glob("*.yaml"), key=lambda p: p.name.lower())
-    ]
+    paths = site_folder(root).glob("*.yaml")
+    return [_read(path, root) for path in sorted(paths, key=lambda path: path.name.lower())]
 
 
 def image_of(root: Path, name: str) -> str:

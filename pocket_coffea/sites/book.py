@@ -11,6 +11,7 @@ from pathlib import Path
 from pocket_coffea.errors import SiteError, did_you_mean
 from pocket_coffea.sites.read import read_site
 from pocket_coffea.sites.site import Site
+from pocket_coffea.utils.site_files import site_folder
 
 __all__ = ["SITES_VARIABLE", "SiteBook"]
 
@@ -78,7 +79,7 @@ class SiteBook:
 
 def shipped_folder() -> Path:
     """Return the folder of the shipped site files."""
-    return Path(__file__).resolve().parents[2] / "sites"
+    return site_folder()
 
 
 def _from_variable() -> list[Path]:
