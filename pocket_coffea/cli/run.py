@@ -27,12 +27,21 @@ log = logging.getLogger(__name__)
 _FLAGS = ("limit_files", "limit_chunks", "scaleout", "chunksize", "queue", "skip_bad_files")
 
 
+class NeededToRun(click.Option):
+    """An option that must be given, unless the run options are only printed."""
+
+    def value_is_missing(self, value: Any) -> bool:
+        only_printed = click.get_current_context().params.get("print_run_options", False)
+        return not only_printed and super().value_is_missing(value)
+
+
 @click.command(
     "run",
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "max_content_width": 100},
 )
 @click.option(
     "--cfg",
+    cls=NeededToRun,
     required=True,
     help="Configuration of the analysis: a .py file that defines cfg, or a pickled one (.pkl)",
 )
@@ -44,7 +53,11 @@ _FLAGS = ("limit_files", "limit_chunks", "scaleout", "chunksize", "queue", "skip
     help="YAML file with run options; may be given several times, later files win",
 )
 @click.option(
-    "-o", "--outputdir", required=True, help="Folder for outputs and logs; made when it is not there"
+    "-o",
+    "--outputdir",
+    cls=NeededToRun,
+    required=True,
+    help="Folder for outputs and logs; made when it is not there",
 )
 @click.option(
     "-t",
@@ -85,6 +98,18 @@ _FLAGS = ("limit_files", "limit_chunks", "scaleout", "chunksize", "queue", "skip
 )
 @click.option("--resume", is_flag=True, help="Continue a run that was killed from its completed chunks")
 @click.option(
+    "--site-file",
+    "site_files",
+    multiple=True,
+    help="YAML file with a site of your own; may be given several times (docs/add-a-site.md)",
+)
+@click.option(
+    "--print-run-options",
+    is_flag=True,
+    is_eager=True,
+    help="Print every run option with its value and its origin, and end; needs neither --cfg nor -o",
+)
+@click.option(
     "--executor-custom-setup",
     help="Python file with an executor of your own: it defines get_executor_factory()",
 )
@@ -102,7 +127,8 @@ def run(ctx: click.Context, /, **arguments: Any) -> None:
     level = arguments["loglevel"].upper()
     hint = " Run again with --resume to continue from the completed chunks."
     with ending(level == "DEBUG", hint), _terminate_like_interrupt():
-        sys.exit(_run(_request(ctx, arguments), level))
+        request = _request(ctx, arguments)
+        sys.exit(_print_options(request) if arguments["print_run_options"] else _run(request, level))
 
 
 def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
@@ -119,10 +145,11 @@ def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
     if arguments["executor_custom_setup"] is None:  # else it may have options of its own
         _check_spelling(ctx.command, extra)
     return RunRequest(
-        cfg=arguments["cfg"],
-        outputdir=arguments["outputdir"],
+        cfg=arguments["cfg"] or "",
+        outputdir=arguments["outputdir"] or "",
         executor=arguments["executor"],
         custom_run_options=arguments["custom_run_options"],
+        site_files=arguments["site_files"],
         executor_custom_setup=arguments["executor_custom_setup"],
         filter_years=_names("--filter-years", arguments["filter_years"]),
         filter_samples=_names("--filter-samples", arguments["filter_samples"]),
@@ -131,6 +158,14 @@ def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
         extra=extra,
         **{name: arguments[name] for name in ("test", "process_separately", "resubmit_failed", "resume")},
     )
+
+
+def _print_options(request: RunRequest) -> int:
+    """Print the run options that this executor would get, those that nobody gave included."""
+    from pocket_coffea.run.session import merge_options
+
+    click.echo(merge_options(request).describe(defaults=True))
+    return 0
 
 
 def _names(option: str, text: str | None) -> tuple[str, ...]:

@@ -87,8 +87,26 @@ def get_default_parameters(group_tags: Mapping[str, Mapping[str, str]] | None = 
 
 
 def get_default_run_options() -> Params:
-    """Return the default run options: section ``general`` and one for each ``executor@site`` with its own."""
-    return OmegaConf.create(_load_plain(RUN_OPTIONS_FILE))
+    """Return the default run options: section ``general`` and one for each ``executor@site`` with its own.
+
+    The latter come from the site files, those of ``$POCKET_COFFEA_SITES`` included. Raises SiteError.
+    """
+    from pocket_coffea.sites.book import SiteBook
+
+    sections = default_run_option_sections()
+    for site in SiteBook():
+        sections |= {f"{name}@{site.name}": options for name, options in site.executors.items()}
+    return OmegaConf.create(sections)
+
+
+def default_run_option_sections() -> dict[str, Any]:
+    """Return the sections of the defaults that belong to no site, as plain values."""
+    return _load_plain(RUN_OPTIONS_FILE)
+
+
+def run_options_path() -> str:
+    """Return the file with the defaults that belong to no site."""
+    return str(Path(default_params_dir()) / RUN_OPTIONS_FILE)
 
 
 def merge_parameters(main_config: Params, *configs: Any, update: bool = True) -> Params:

@@ -13,6 +13,9 @@ from typing import Any
 
 import yaml
 
+from pocket_coffea.utils import units
+from pocket_coffea.utils.units import to_megabytes, to_seconds
+
 __all__ = ["START_TIME_FORMAT", "Kind", "read_value", "to_megabytes", "to_seconds"]
 
 #: Format of the option ``starting-time``, on the local clock.
@@ -20,12 +23,6 @@ START_TIME_FORMAT = "%d-%m-%Y %H:%M:%S"
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
-_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[kKMGT]i?B?|B)?")
-_DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>d|h|min|m|s)?")
-# Two-part clocks are refused: 20:00 is twenty hours for one batch system and twenty minutes for another.
-_CLOCK = re.compile(r"((?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d)")
-_UNIT_SECONDS = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1, None: 1}
-_UNIT_MEGABYTES = {"K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
 
 
 class Kind(Enum):
@@ -36,8 +33,8 @@ class Kind(Enum):
     TEXT = "text"
     NAMES = "a list of names (on the command line separated by commas)"
     COMMANDS = "a list of lines (a single one may be given as text)"
-    SIZE = "a size such as 4GB, 500MB or 2.5GiB (a bare number counts GB)"
-    WALLTIME = "a duration such as 6:00:00, 1-12:00:00, 90min or 6h (a bare number counts seconds)"
+    SIZE = units.SIZE
+    WALLTIME = units.DURATION
     SECONDS = "a number of seconds, or a duration such as 1h"
     PER_SAMPLE = "an integer, or a mapping {sample: integer, default: integer}"
     GROUPS = "a mapping {group: [samples]}"
@@ -56,40 +53,6 @@ def read_value(kind: Kind, value: Any) -> Any:
     '6:00:00'
     """
     return _READERS[kind](value)
-
-
-def to_megabytes(size: float | str) -> float:
-    """Return a size in MB (10^6 bytes); a bare number counts GB.
-
-    >>> to_megabytes("2.5GB"), to_megabytes(4), to_megabytes("500MB")
-    (2500.0, 4000.0, 500.0)
-    """
-    match = _SIZE.fullmatch(str(size).strip())
-    if not match:
-        raise ValueError(Kind.SIZE.value)
-    number, unit = float(match["number"]), (match["unit"] or "GB")
-    if unit == "B":
-        return number / 1e6
-    binary = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-    letter = unit[0].upper()
-    return number * binary[letter] / 1e6 if "i" in unit else number * _UNIT_MEGABYTES[letter]
-
-
-def to_seconds(duration: float | str) -> int:
-    """Return a duration in seconds; a bare number counts seconds.
-
-    >>> to_seconds("6:00:00"), to_seconds("1-12:00:00"), to_seconds("90min")
-    (21600, 129600, 5400)
-    """
-    text = str(duration).strip()
-    if match := _CLOCK.fullmatch(text):
-        days, hours, minutes, seconds = (
-            int(match[part] or 0) for part in ("days", "hours", "minutes", "seconds")
-        )
-        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    if match := _DURATION.fullmatch(text):
-        return round(float(match["number"]) * _UNIT_SECONDS[match["unit"]])
-    raise ValueError(Kind.WALLTIME.value)
 
 
 def _boolean(value: Any) -> bool:
@@ -155,7 +118,7 @@ def _size(value: Any) -> float | str:
 def _walltime(value: Any) -> str:
     if isinstance(value, bool):
         raise ValueError(Kind.WALLTIME.value)  # noqa: TRY004
-    if isinstance(value, str) and _CLOCK.fullmatch(value.strip()):
+    if isinstance(value, str) and units.is_clock(value):
         return value.strip()
     minutes, seconds = divmod(to_seconds(value), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

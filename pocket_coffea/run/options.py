@@ -4,25 +4,31 @@
 >>> options["scaleout"], options["limit-files"], options.origin("scaleout")
 (4, 2, 'command line (--scaleout)')
 
-Layers, later ones win: section ``general`` < ``<site>`` < ``<executor>`` < ``<executor>@<site>`` of the
-shipped defaults < files given with ``-ro`` < ``--test`` < named flags < any other ``--key=value``.
+Layers, later ones win: section ``general`` < ``<site>`` < ``<executor>`` of the shipped defaults <
+``<executor>@<site>``, which the site file gives < files given with ``-ro`` < ``--test`` < named flags < any
+other ``--key=value``.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pocket_coffea.errors import OptionError
-from pocket_coffea.run.option_schema import SCHEMA, UNSET, Option, Unset, find_option, normal_name
-from pocket_coffea.run.option_types import START_TIME_FORMAT, Kind, to_megabytes, to_seconds
+from pocket_coffea.errors import OptionError, SiteError, did_you_mean
+from pocket_coffea.run.option_files import Layer, key_lines, layers_of_file, load_run_options_file
+from pocket_coffea.run.option_schema import EVERY, SCHEMA, UNSET, Option, Unset, find_option, normal_name
+from pocket_coffea.run.option_set import RunOptions, Setting, per_sample
+from pocket_coffea.run.option_types import Kind
+
+if TYPE_CHECKING:
+    from pocket_coffea.sites.book import SiteBook
+    from pocket_coffea.sites.site import Site
 
 __all__ = [
+    "EXECUTORS",
     "SCHEMA",
     "TEST_OPTIONS",
     "UNSET",
@@ -31,6 +37,7 @@ __all__ = [
     "RunOptions",
     "Setting",
     "Unset",
+    "find_option",
     "load_run_options_file",
     "merge_run_options",
     "options_reference",
@@ -43,156 +50,8 @@ log = logging.getLogger(__name__)
 
 #: What --test sets unless the command line says otherwise.
 TEST_OPTIONS = {"limit-files": 2, "limit-chunks": 2}
-
-#: Origins given by a person rather than by the shipped defaults.
-_USER_ORIGINS = ("run options file", "command line")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """The value of an option and the layer that gave it."""
-
-    value: Any
-    origin: str
-
-
-class RunOptions(MutableMapping[str, Any]):
-    """The merged options of a run: a mapping of name (dashes or underscores) to typed value.
-
-    Holds what some layer gave; ``options[name]`` and ``options.get(name)`` fall back to the default of the
-    schema. Setting an item checks and types it like any other layer. Instances can be pickled.
-    """
-
-    def __init__(
-        self,
-        settings: Mapping[str, Setting] | None = None,
-        executor: str = "iterative",
-        options: Iterable[Option] = (),
-    ) -> None:
-        self.executor = executor
-        self._extra = {option.name: option for option in options}
-        self._settings = dict(settings or {})
-
-    def __getitem__(self, name: str) -> Any:
-        """Return the value. Raises KeyError for an unknown name and for one without value and default."""
-        key = normal_name(name)
-        if key in self._settings:
-            return self._settings[key].value
-        try:
-            default = find_option(key, "run options", self._extra).default
-        except OptionError as exc:
-            raise KeyError(str(exc)) from None
-        if default is UNSET:
-            msg = f"run option {key!r} has neither value nor default"
-            raise KeyError(msg)
-        return default
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self.set(name, value, "program")
-
-    def __delitem__(self, name: str) -> None:
-        del self._settings[normal_name(name)]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._settings)
-
-    def __len__(self) -> int:
-        return len(self._settings)
-
-    def __contains__(self, name: object) -> bool:
-        return normal_name(str(name)) in self._settings
-
-    def __repr__(self) -> str:
-        return f"RunOptions({self.executor!r}, {self.as_dict()!r})"
-
-    def get(self, name: str, default: Any = UNSET) -> Any:
-        """Return the value that a layer gave; else ``default``; else the default of the schema; else None."""
-        key = normal_name(name)
-        if key in self._settings:
-            return self._settings[key].value
-        if default is not UNSET:
-            return default
-        try:
-            return self[key]
-        except KeyError:
-            return None
-
-    def set(self, name: str, value: Any, origin: str) -> None:
-        """Check, type and store a value. Raises OptionError when the schema does not allow it."""
-        option = find_option(name, origin, self._extra)
-        self._settings[option.name] = Setting(option.read(value, origin), origin)
-
-    def origin(self, name: str) -> str:
-        """Return the layer that gave the value, ``schema default`` if none did; OptionError if unknown."""
-        key = normal_name(name)
-        if key in self._settings:
-            return self._settings[key].origin
-        find_option(key, "run options", self._extra)
-        return "schema default"
-
-    def setting(self, name: str) -> Setting:
-        """Return value and origin together."""
-        return Setting(self.get(name), self.origin(name))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the plain values, names with dashes, in the order of the schema."""
-        order = {name: position for position, name in enumerate([*SCHEMA, *self._extra])}
-        return {key: self._settings[key].value for key in sorted(self._settings, key=order.__getitem__)}
-
-    def with_origins(self) -> dict[str, dict[str, Any]]:
-        """Return ``{name: {"value": ..., "origin": ...}}``, for the provenance of outputs."""
-        return {key: {"value": value, "origin": self.origin(key)} for key, value in self.as_dict().items()}
-
-    def describe(self) -> str:
-        """Return a table of name, value and origin, one option a line."""
-        rows = [(key, repr(value), self.origin(key)) for key, value in self.as_dict().items()]
-        if not rows:
-            return "no run options"
-        width = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        return "\n".join(f"{key:<{width[0]}}  {value:<{width[1]}}  {origin}" for key, value, origin in rows)
-
-    def unread(self) -> list[str]:
-        """Return the options given by the user that the executor of this run does not read."""
-        given = [key for key, setting in self._settings.items() if setting.origin.startswith(_USER_ORIGINS)]
-        return [key for key in given if key in SCHEMA and not SCHEMA[key].read_by(self.executor)]
-
-    def megabytes(self, name: str) -> float | None:
-        """Return a size in MB (10^6 bytes), None when it is not set."""
-        value = self.get(name)
-        return None if value is None else to_megabytes(value)
-
-    def seconds(self, name: str) -> int | None:
-        """Return a duration in seconds, None when it is not set."""
-        value = self.get(name)
-        return None if value is None else to_seconds(value)
-
-    def starting_time(self) -> datetime | None:
-        """Return the time to wait for (local clock), None for now."""
-        value = self.get("starting-time")
-        return None if value is None else datetime.strptime(value, START_TIME_FORMAT)
-
-    def for_sample(self, name: str, sample: str) -> int | None:
-        """Return the value of a per-sample option for one sample, see per_sample."""
-        return per_sample(self.get(name), sample, name, self.origin(name))
-
-
-def per_sample(value: int | Mapping[str, int] | None, sample: str, name: str, origin: str = "") -> int | None:
-    """Return the number that holds for a sample: the scalar, or its entry, or the entry ``default``.
-
-    Raises OptionError when the mapping has neither.
-
-    >>> per_sample({"default": 100, "TTbar": 5}, "TTbar", "chunksize"), per_sample(7, "TTbar", "chunksize")
-    (5, 7)
-    """
-    if not isinstance(value, Mapping):
-        return value
-    if sample in value:
-        return value[sample]
-    if "default" in value:
-        return value["default"]
-    where = f"{origin}: " if origin else ""
-    msg = f"{where}{name} has neither {sample!r} nor 'default', only: {', '.join(sorted(value))}."
-    raise OptionError(msg)
+#: Names of executors; a module given with --executor-custom-setup may have others.
+EXECUTORS = ("iterative", "futures", "dask", "parsl", "condor", "slurm")
 
 
 def parse_executor(executor: str) -> tuple[str, str | None]:
@@ -239,27 +98,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def load_run_options_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the options of a YAML file. Raises OptionError when it is missing or is not keys and values."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    file = Path(path).expanduser()
-    if not file.is_file():
-        msg = f"run options file {str(file)!r} does not exist (current directory: {Path.cwd()})"
-        raise OptionError(msg)
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
-    except (YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError) as exc:
-        msg = f"run options file {file} cannot be read: {exc}"
-        raise OptionError(msg) from exc
-    if not isinstance(content, dict):
-        msg = f"run options file {file} has to hold keys and values, got a {type(content).__name__}"
-        raise OptionError(msg)
-    return content
-
-
 def merge_run_options(
     executor: str = "iterative",
     *,
@@ -269,42 +107,97 @@ def merge_run_options(
     extra: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
     options: Iterable[Option] = (),
+    sites: SiteBook | None = None,
+    custom: bool = False,
 ) -> RunOptions:
     """Return the options of a run with an executor (``name`` or ``name@site``).
 
     files: YAML files of the user. flags: named command-line options; UNSET ones were not given, null is a
-    value. extra: further ``--key=value``, see parse_cli_extra. defaults: sections of options, those of the
-    package unless given. options: further options of a custom executor. Raises OptionError for an unknown
-    option or a wrong value.
+    value. extra: further ``--key=value``, see parse_cli_extra. defaults: sections of options instead of those
+    of the package and its sites. options: further options of a custom executor. sites: the sites that are
+    known, the shipped ones unless given. custom: the executor is a user's, which may read anything. Raises
+    OptionError for an unknown option, a wrong value, and an option of the user that the executor does not
+    read; SiteError for an unknown site.
     """
+    site = None
     if defaults is None:
-        from pocket_coffea.parameters.defaults import get_default_run_options
-
-        defaults = get_default_run_options()
-    merged = RunOptions(executor=executor, options=options)
-    for origin, layer in _layers(executor, defaults, files, test):
-        _apply(merged, layer, lambda _, origin=origin: origin)
+        sites = sites or _shipped_sites()
+        if not custom:
+            _check_name(executor)
+        site = _site(executor, sites, custom)
+    merged = RunOptions(executor=executor, options=options, batch=site.batch if site else None)
+    for layer in _shipped_layers(executor, site, defaults):
+        _apply(merged, layer)
+    for file in [files] if isinstance(files, (str, os.PathLike)) else files:
+        for layer in layers_of_file(
+            file, lambda name: _canonical(name, sites), _canonical(executor, None, site)
+        ):
+            _apply(merged, layer)
+    if test:
+        _apply(merged, Layer(TEST_OPTIONS, lambda _: "--test"))
     for given in (flags, extra):
-        _apply(merged, given or {}, lambda name: f"command line (--{normal_name(name)})")
-    if unread := merged.unread():
-        log.info("executor %s does not read: %s", executor, ", ".join(unread))
+        _apply(merged, Layer(given or {}, lambda name: f"command line (--{_as_typed(name)})"))
+    if not custom:
+        _refuse_unread(merged)
+    if site is not None:
+        _check_queue(merged, site)
     return merged
 
 
-def _layers(
-    executor: str,
-    defaults: Mapping[str, Any],
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    test: bool,
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    name, site = parse_executor(executor)
-    for section in ("general", site, name, f"{name}@{site}"):
-        if section is not None and section in defaults:
-            yield f"defaults ({section})", _as_mapping(defaults[section], section)
-    for file in [files] if isinstance(files, (str, os.PathLike)) else files:
-        yield f"run options file {os.fspath(file)}", load_run_options_file(file)
-    if test:
-        yield "--test", TEST_OPTIONS
+def _shipped_sites() -> SiteBook:
+    from pocket_coffea.sites.book import SiteBook
+
+    return SiteBook()
+
+
+def _site(executor: str, sites: SiteBook, custom: bool) -> Site | None:
+    """Return the site of an executor; a user's executor may be at a site that nobody knows."""
+    _, name = parse_executor(executor)
+    if name is None or (custom and name not in sites):
+        return None
+    return sites.get(name)
+
+
+def _canonical(executor: str, sites: SiteBook | None, site: Site | None = None) -> str:
+    """Return the executor string with the site's own name. Raises OptionError when there is no such thing."""
+    name, at = parse_executor(executor)
+    if site is None and at is not None and sites is not None:
+        try:
+            site = sites.get(at)
+        except SiteError as error:
+            raise OptionError(str(error)) from error
+    if sites is not None:
+        _check_name(executor)
+    return executor if site is None else f"{name}@{site.name}"
+
+
+def _check_name(executor: str) -> None:
+    """Raise OptionError for an executor that does not exist anywhere."""
+    name, _ = parse_executor(executor)
+    if name not in EXECUTORS:
+        msg = f"There is no executor {executor!r}. {did_you_mean(name, EXECUTORS)}"
+        raise OptionError(msg)
+
+
+def _shipped_layers(executor: str, site: Site | None, defaults: Mapping[str, Any] | None) -> Iterator[Layer]:
+    name, at = parse_executor(executor)
+    origins: dict[tuple[str, ...], int] = {}
+    if defaults is None:
+        from pocket_coffea.parameters.defaults import default_run_option_sections, run_options_path
+
+        defaults, origins = default_run_option_sections(), key_lines(Path(run_options_path()))
+    for section in [part for part in ("general", at, name, f"{name}@{at}") if part and part in defaults]:
+        yield Layer(_as_mapping(defaults[section], section), _shipped_origin(section, origins))
+    if site is not None:
+        yield Layer(site.executors.get(name, {}), lambda option: site.origin(name, option))
+
+
+def _shipped_origin(section: str, lines: Mapping[tuple[str, ...], int]) -> Any:
+    def origin(name: str) -> str:
+        line = lines.get((section, name))
+        return f"defaults ({section})" + (f", executor_options_defaults.yaml:{line}" if line else "")
+
+    return origin
 
 
 def _as_mapping(section: Any, name: str) -> Mapping[str, Any]:
@@ -317,17 +210,48 @@ def _as_mapping(section: Any, name: str) -> Mapping[str, Any]:
     return plain
 
 
-def _apply(merged: RunOptions, layer: Mapping[str, Any], origin: Any) -> None:
+def _apply(merged: RunOptions, layer: Layer) -> None:
     seen: dict[str, str] = {}
-    for name, value in layer.items():
+    for name, value in layer.values.items():
         if value is UNSET:
             continue
         key = normal_name(name)
         if key in seen:
-            msg = f"{origin(name)}: {seen[key]} and {name} are the same run option: keep one"
+            msg = f"{layer.origin(name)}: {seen[key]} and {name} are the same run option: keep one"
             raise OptionError(msg)
         seen[key] = str(name)
-        merged.set(key, value, origin(name))
+        merged.set(key, value, layer.origin(name))
+
+
+def _as_typed(name: str) -> str:
+    return name.lstrip("-").replace("_", "-").lower()
+
+
+def _refuse_unread(merged: RunOptions) -> None:
+    """Raise OptionError for options of the user that the executor does not read."""
+    if not (unread := merged.unread()):
+        return
+    lines = [
+        f"{merged.origin(name)}: the executor {merged.executor} does not read {name}, "
+        f"which is for {SCHEMA[name].readers()}."
+        for name in unread
+    ]
+    own = [name for name, option in SCHEMA.items() if option.executors != EVERY and merged.reads(name)]
+    lines.append(
+        f"Besides what every executor reads, {merged.executor} reads: {', '.join(own) or 'nothing'}. Remove "
+        "the others, or put them into a section NAME@SITE: of the file, for the executor that they are for."
+    )
+    raise OptionError("\n".join(lines))
+
+
+def _check_queue(merged: RunOptions, site: Site) -> None:
+    """Warn about a queue that the site does not list; it may still be one."""
+    queue, known = merged.get("queue"), [queue.name for queue in site.queues]
+    if queue is not None and known and queue not in known:
+        log.warning(
+            "%s: queue %r is none of those known at %s (%s); it is passed on as it is",
+            *(merged.origin("queue"), queue, site.name, ", ".join(known)),
+        )
 
 
 def options_reference() -> str:
@@ -336,8 +260,8 @@ def options_reference() -> str:
     for option in SCHEMA.values():
         default = "" if option.default is UNSET else _shown(option.default)
         kind = f"{option.kind.value}{', at least ' + str(option.minimum) if option.minimum else ''}"
-        readers = ", ".join(option.executors)
-        lines.append(f"| `{option.name}` | {kind} | {default} | {readers} | {option.help} |")
+        names = ", ".join(f"`{name}`" for name in (option.name, *option.aliases))
+        lines.append(f"| {names} | {kind} | {default} | {option.readers()} | {option.help} |")
     return "\n".join(lines) + "\n"
 
 

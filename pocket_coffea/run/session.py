@@ -16,8 +16,9 @@ from pocket_coffea.run.outputs import OutputFolder
 from pocket_coffea.run.progress import LineProgress, Progress
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.run.summary import RunReport
+from pocket_coffea.sites.book import SiteBook
 
-__all__ = ["RunRequest", "run_analysis", "wait_until"]
+__all__ = ["RunRequest", "merge_options", "run_analysis", "wait_until"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class RunRequest:
     outputdir: str
     executor: str | None = None
     custom_run_options: tuple[str, ...] = ()
+    site_files: tuple[str, ...] = ()
     test: bool = False
     process_separately: bool = False
     resubmit_failed: bool = False
@@ -57,7 +59,7 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
     NothingToDo for an empty selection.
     """
     began = time.monotonic()
-    options = _options(request)
+    options = merge_options(request)
     folder = OutputFolder(request.outputdir)
     if request.resubmit_failed and not request.process_separately:
         msg = "--resubmit-failed works on the jobs of --process-separately: give both."
@@ -95,7 +97,8 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
     return report
 
 
-def _options(request: RunRequest) -> RunOptions:
+def merge_options(request: RunRequest) -> RunOptions:
+    """Return the run options of a request, each with its origin. Raises OptionError and SiteError."""
     return merge_run_options(
         request.executor_name,
         files=request.custom_run_options,
@@ -103,6 +106,8 @@ def _options(request: RunRequest) -> RunOptions:
         flags=request.flags,
         extra=request.extra,
         options=_own_options(request.executor_custom_setup),
+        sites=SiteBook(request.site_files),
+        custom=request.executor_custom_setup is not None,
     )
 
 

@@ -34,7 +34,7 @@ class SiteBook:
         sources = ([Path(file).expanduser() for file in files], _from_variable())
         for source in sources:
             self._add([_read(path, shipped=False) for path in source])
-        self._add([_read(path, shipped=True) for path in _yaml_files(shipped_folder())])
+        self._add([_read(path, shipped=True) for path in _yaml_files(site_folder())])
 
     def names(self) -> list[str]:
         """Return the names of the sites in alphabetical order, without aliases."""
@@ -75,11 +75,6 @@ class SiteBook:
             if site.name not in self._names:
                 self._sites[site.name] = site
         self._names = {**own, **self._names}
-
-
-def shipped_folder() -> Path:
-    """Return the folder of the shipped site files."""
-    return site_folder()
 
 
 def _from_variable() -> list[Path]:

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import pickle
+import re
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocket_coffea.errors import OptionError
+from pocket_coffea.errors import OptionError, SiteError
 from pocket_coffea.parameters.defaults import get_default_run_options
 from pocket_coffea.run.option_types import read_value, to_megabytes, to_seconds
 from pocket_coffea.run.options import (
+    EXECUTORS,
     SCHEMA,
     UNSET,
     Kind,
@@ -25,6 +28,9 @@ from pocket_coffea.run.options import (
     parse_executor,
     per_sample,
 )
+from pocket_coffea.sites.site import Batch
+
+ROOT = Path(__file__).resolve().parents[3]
 
 GENERAL = {
     "scaleout": 1,
@@ -42,7 +48,8 @@ GENERAL = {
 SECTIONS = {
     *("general", "dask@lxplus", "condor@lxplus", "dask@swan", "dask@T3_CH_PSI", "parsl@DESY", "parsl@RWTH"),
     *("dask@RWTH", "parsl@CLAIX", "dask@CLAIX", "dask@purdue-af", "dask@infn-af", "dask@brux", "dask@oscar"),
-    *("dask@rubin", "condor@rubin"),
+    *("dask@rubin", "condor@rubin", "dask@casa", "dask@lpc", "condor@lpc", "slurm@T3_CH_PSI", "dask@local"),
+    "dask@lab",
 }
 
 
@@ -68,7 +75,7 @@ def test_shipped_sections_are_complete():
 def test_general_defaults():
     options = merge_run_options("iterative")
     assert options.as_dict() == GENERAL
-    assert {options.origin(name) for name in options} == {"defaults (general)"}
+    assert options.origin("scaleout") == "defaults (general), executor_options_defaults.yaml:6"
     for name, value in GENERAL.items():
         assert SCHEMA[name].default == value
 
@@ -76,10 +83,24 @@ def test_general_defaults():
 @pytest.mark.parametrize("section", sorted(SECTIONS - {"general"}))
 def test_every_section_passes_the_schema_and_is_read_by_its_executor(section):
     options = merge_run_options(section)
+    _, site = section.split("@")
     for name, value in get_default_run_options()[section].items():
-        assert options.origin(name) == f"defaults ({section})"
-        assert options[name] == value or name == "walltime"
-        assert SCHEMA[name].read_by(section), name
+        origin = options.origin(name)
+        assert re.fullmatch(rf"site file sites/{site}\.yaml:\d+ \({section}\)", origin), origin
+        line = (
+            (ROOT / "sites" / f"{site}.yaml")
+            .read_text()
+            .splitlines()[int(re.findall(r":(\d+)", origin)[0]) - 1]
+        )
+        assert line.strip().startswith(f"{name}:"), line
+        assert options[name] == value or SCHEMA[name].kind in (Kind.WALLTIME, Kind.MAPPING)
+        assert options.reads(name), name
+
+
+@pytest.mark.parametrize("option", SCHEMA.values(), ids=SCHEMA)
+def test_readers_are_executors_that_exist(option):
+    systems = {f"{name}/{system}" for name in EXECUTORS for system in get_args(Batch)}
+    assert set(option.executors) <= {"all", *EXECUTORS, *systems}
 
 
 @pytest.mark.parametrize(
@@ -88,9 +109,11 @@ def test_every_section_passes_the_schema_and_is_read_by_its_executor(section):
         ("dask@lxplus", "queue", "microcentury"),
         ("dask@lxplus", "death-timeout", 3600),
         ("condor@lxplus", "scaleout", 1),
-        ("condor@lxplus", "eos-prefix", "root://eosuser.cern.ch/"),
+        ("condor@lxplus", "eos-prefix", None),
         ("dask@T3_CH_PSI", "walltime", "6:00:00"),
         ("parsl@DESY", "mem-per-worker", 4),
+        ("parsl@DESY_NAF", "mem-per-worker", 4),
+        ("dask@lxplus", "worker-image", "lxplus"),
         ("dask@brux", "retries", 3),
         ("dask@oscar", "mem-per-worker", "7.5GB"),
         ("dask@rubin", "chunksize", 80000),
@@ -122,8 +145,10 @@ def test_each_layer_wins_over_the_one_before(run_options):
     assert merged().setting("scaleout") == Setting(4, "defaults (dask@site)")
     assert merged().origin("retries") == "defaults (site)"
     assert merged().origin("tree-reduction") == "defaults (dask)"
-    assert merged(files=path).setting("scaleout") == Setting(5, f"run options file {path}")
-    full = merged(files=[path], test=True, flags={"scaleout": 6, "limit-files": UNSET}, extra={"queue": "q"})
+    assert merged(files=path).setting("scaleout") == Setting(5, f"run options file {path}:1")
+    full = merged(
+        files=[path], test=True, flags={"scaleout": 6, "limit-files": UNSET}, extra={"mem-per-worker": 2}
+    )
     assert full.setting("scaleout") == Setting(6, "command line (--scaleout)")
     assert full.setting("limit-chunks") == Setting(2, "--test")
     assert full.setting("limit-files") == Setting(2, "--test")
@@ -156,7 +181,7 @@ def test_underscores_are_dashes(run_options):
 def test_unknown_option_names_origin_and_nearest(run_options):
     path = run_options("chunk-size: 3\n")
     with pytest.raises(
-        OptionError, match=r"run_options\.yaml: there is no run option 'chunk-size'.*'chunksize'"
+        OptionError, match=r"run_options\.yaml:1: there is no run option 'chunk-size'.*'chunksize'"
     ):
         merge_run_options(files=path)
     with pytest.raises(OptionError, match=r"command line \(--limit-file\).*Did you mean 'limit-files'"):
@@ -174,12 +199,74 @@ def test_custom_executors_may_bring_options():
     assert again.origin("pool-name") == "command line (--pool-name)"
 
 
-def test_options_that_the_executor_does_not_read(caplog):
-    with caplog.at_level("INFO", logger="pocket_coffea.run.options"):
-        options = merge_run_options("iterative", extra={"queue": "espresso", "scaleout": "2"})
-    assert options.unread() == ["queue"]
-    assert "executor iterative does not read: queue" in caplog.text
-    assert merge_run_options("dask@lxplus", extra={"queue": "espresso"}).unread() == []
+def test_options_that_the_executor_does_not_read_are_refused(run_options):
+    path = run_options("scaleout: 3\nsched-url: tcp://here:1\n")
+    with pytest.raises(OptionError) as caught:
+        merge_run_options("dask@lxplus", files=path, extra={"gateway-address": "x", "queue": "workday"})
+    first, second, last = str(caught.value).splitlines()
+    assert first == (
+        f"run options file {path}:2: the executor dask@lxplus does not read sched-url, which is for "
+        "dask (scheduler)."
+    )
+    assert second.startswith("command line (--gateway-address): ")
+    assert "dask@lxplus reads: cores-per-worker, mem-per-worker, disk-per-worker, queue" in last
+    with pytest.raises(OptionError, match="executor iterative does not read queue"):
+        merge_run_options("iterative", flags={"queue": "espresso"})
+
+
+def test_null_asks_for_nothing_and_custom_executors_read_what_they_like(run_options):
+    assert merge_run_options("iterative", flags={"queue": None})["queue"] is None
+    options = merge_run_options("half@home", flags={"queue": "q"}, custom=True)
+    assert options["queue"] == "q"
+    with pytest.raises(OptionError, match="There is no executor 'half'"):
+        merge_run_options("half")
+
+
+def test_sections_of_a_file_are_for_their_executors(run_options):
+    path = run_options(
+        "retries: 3\ndask@DESY_NAF: {}\nparsl@DESY_NAF:\n  scaleout: 7\n  walltime: 1h\n"
+        "general:\n  scaleout: 5\n  limit_files: 1\n"
+    )
+    options = merge_run_options("parsl@DESY", files=path)
+    assert options.setting("scaleout") == Setting(7, f"run options file {path}:4 (parsl@DESY_NAF)")
+    assert options.setting("limit-files") == Setting(1, f"run options file {path}:8 (general)")
+    assert merge_run_options("iterative", files=path).setting("scaleout").value == 5
+    assert merge_run_options("parsl@DESY_NAF", files=path)["walltime"] == "1:00:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a@b: {}\n", r":1: section 'a@b': There is no site 'b'"),
+        ("daks@lxplus: {}\n", r":1: section 'daks@lxplus': There is no executor 'daks@lxplus'. Did you mean 'dask'"),
+        ("dask@lxplus: 3\n", r":1: section 'dask@lxplus' has to hold keys and values, got 3"),
+        ("dask@lxplus:\n  que: x\n", r":2 \(dask@lxplus\): there is no run option 'que'.*'queue'"),
+        ("general:\n\n  queue: x\n", r":3 \(general\): the executor iterative does not read queue"),
+    ],
+)
+def test_wrong_sections_are_named(run_options, text, said):
+    with pytest.raises(OptionError, match=said):
+        merge_run_options("iterative", files=run_options(text))
+
+
+def test_an_unknown_queue_is_a_warning(caplog):
+    merge_run_options("dask@lxplus", flags={"queue": "workdya"})
+    assert "queue 'workdya' is none of those known at lxplus (espresso, " in caplog.text
+    caplog.clear()
+    merge_run_options("dask@lxplus", flags={"queue": "workday"})
+    assert caplog.text == ""
+
+
+def test_an_unknown_site_is_named():
+    with pytest.raises(SiteError, match=r"no site 'lxpuls'. Did you mean 'lxplus'"):
+        merge_run_options("dask@lxpuls")
+
+
+def test_older_names_of_options():
+    options = merge_run_options("parsl@RWTH", extra={"parsl-runinfo": "/tmp/x"})
+    assert options.setting("parsl-run-dir") == Setting("/tmp/x", "command line (--parsl-runinfo)")
+    with pytest.raises(OptionError, match="same run option"):
+        merge_run_options("parsl@RWTH", extra={"parsl-runinfo": "/tmp/x", "parsl-run-dir": "/tmp/y"})
 
 
 @pytest.mark.parametrize("executor", ["", "@lxplus", "dask@", "a@b@c"])
