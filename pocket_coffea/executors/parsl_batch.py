@@ -31,8 +31,8 @@ NO_PARSL = (
     "the parsl executors need the package parsl, but {missing} is not installed: "
     "pip install 'pocket-coffea[parsl]', or run on this machine with `-e futures`."
 )
-#: How long to wait for the first worker [s]: queues of hours are usual, days are a mistake.
-START_TIMEOUT_S = 6 * 3600
+#: How long the first worker may take when ``parsl-worker-start-timeout`` is not given [s].
+START_TIMEOUT_S = 3600
 #: Transferred folders may get another mode, which Parsl then refuses.
 _PRIVATE_CERTIFICATES = '[ ! -d "$worker_here/certificates" ] || chmod 700 "$worker_here/certificates"'
 
@@ -60,6 +60,8 @@ class ParslExecutorFactory(ExecutorFactoryABC):
         Raises ConfigurationError without Parsl and for what cannot work; nothing is submitted then.
         """
         _require_parsl()
+        #: The site's data, with what the run options replace.
+        self.site_data = adjusted(self.get_site(), self.run_options)
         super().setup()
         try:
             self.prepare_workers()
@@ -71,12 +73,14 @@ class ParslExecutorFactory(ExecutorFactoryABC):
     # -- what sites and users may change
 
     def get_site(self) -> Site:
-        """Return the site with what run options replace. Raises SiteError when there is none of that name."""
+        """Return the site: the one that was found for the executor string, else the one named ``site``."""
         given = self.kwargs.get("site")
-        site = (
+        return (
             given if isinstance(given, Site) else SiteBook(self.kwargs.get("site_files", ())).get(self.site)
         )
-        return adjusted(site, self.run_options)
+
+    def setup_proxyfile(self) -> None:
+        """Leave the proxy to WorkerSetup, which checks it for the time of the jobs and delivers it."""
 
     def get_worker_env(self) -> list[str]:
         """Return further shell lines that prepare a worker."""
@@ -93,10 +97,12 @@ class ParslExecutorFactory(ExecutorFactoryABC):
         """Work out image, proxy, files of the run and batch request."""
         from pocket_coffea.executors.parsl_config import ParslPlan
 
-        site = self.get_site()
+        site = self.site_data
         output = str(Path(self.outputdir or ".").absolute())
         lines = [_PRIVATE_CERTIFICATES, *self.get_worker_env()]
         self.worker_setup = WorkerSetup.prepare(site, self.run_options, output, lines)
+        if self.worker_setup.proxy is not None:
+            self.x509_path = str(self.worker_setup.proxy.path)
         self.plan = ParslPlan(site, self.run_options, output, self.worker_setup)
 
     def start_workers(self) -> None:
@@ -120,7 +126,7 @@ class ParslExecutorFactory(ExecutorFactoryABC):
     def _make_pool(self, plan: ParslPlan, setup: WorkerSetup) -> TaskPool:
         from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 
-        limit = self.run_options.get("worker-start-timeout")
+        limit = self.run_options.get("parsl-worker-start-timeout")
         return TaskPool(
             self._submit,
             plan.slots,

@@ -133,9 +133,10 @@ class WorkerWatch:
         return [*reasons[:_SHOWN], *more] or ["no batch job is in the queue"]
 
     def _message(self, waited: float) -> str:
-        first = "has started" if not self._seen else "is left"
+        what = "has started" if not self._seen else "is left"
+        first = f"No worker {what} for {waited:.0f} s (run option parsl-worker-start-timeout)."
         lines = [
-            f"No worker {first} for {waited:.0f} s (run option worker-start-timeout). The batch system says:",
+            f"{first} The batch system says:",
             *self._why(),
             self._tails(),
         ]

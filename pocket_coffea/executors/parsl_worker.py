@@ -58,8 +58,8 @@ def _read_patiently(path: Path, patience: float = PATIENCE_S) -> bytes:
         except OSError as exc:
             if time.monotonic() > deadline:
                 msg = (
-                    f"the worker on {os.uname().nodename} cannot read {path} ({exc.strerror}). The folder has "
-                    "to be on a file system that the workers see: choose another output folder or parsl-run-dir."
+                    f"the worker on {os.uname().nodename} cannot read {path} ({exc.strerror}). The output "
+                    "folder has to be on a file system that the workers see (run option shared-folders)."
                 )
                 raise ProcessingError(msg) from exc
             time.sleep(1.0)
