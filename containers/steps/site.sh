@@ -16,4 +16,6 @@ packages=$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("
 sh /.build/steps/bytecode.sh "$packages/pocket_coffea"
 # the sha256 of every file of every Python package, as one: see %environment of base.def
 cat "$packages"/*.dist-info/RECORD | LC_ALL=C sort | sha256sum | cut -c 1-16 >/opt/pocket-coffea/packages.sha256
+# what analyses and their workers start with
+sh /.build/steps/archive.sh coffea.processor coffea.nanoevents correctionlib dask.distributed hist pocket_coffea.cli.main
 rm -rf /.build
