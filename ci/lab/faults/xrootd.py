@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.lab.errors import LabError, NotReadyError
+from ci.lab.errors import LabError
+from ci.lab.inside.service import until_ready
 from ci.lab.services.data import local
 from ci.lab.services.xrootd import SITES, SLOW_RATE, Site, check_site, configure
 
@@ -148,17 +148,9 @@ def restart(supervised: Supervised, site: Site) -> None:
 
 def _settle(supervised: Supervised, site: Site) -> None:
     """Wait until the site serves clients of the redirector, whatever the other site does."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
-        try:
-            check_site(site)
-        except NotReadyError as error:
-            if time.monotonic() > deadline:
-                msg = f"{site.name} does not come back: {error}; see `lab logs {site.daemon}`"
-                raise LabError(msg) from error
-            time.sleep(0.25)
-        else:
-            break
+    until_ready(
+        lambda: check_site(site), SETTLE_SECONDS, f"{site.name} does not come back (`lab logs {site.daemon}`)"
+    )
     supervised.check_now()
 
 

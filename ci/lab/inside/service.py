@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from ci.lab.errors import NotReadyError
+from ci.lab.errors import LabError, NotReadyError
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,22 @@ class Service:
     def environment(self) -> Mapping[str, str]:
         """Return environment variables of every user of the lab."""
         return {}
+
+
+def until_ready(check: Callable[[], Answer], seconds: float, late: str) -> Answer:
+    """Call ``check`` until it raises no NotReadyError; return what it returned.
+
+    Raises LabError with ``late`` and the last reason when that takes longer than ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return check()
+        except NotReadyError as error:
+            if time.monotonic() > deadline:
+                msg = f"{late}: {error}"
+                raise LabError(msg) from error
+        time.sleep(0.25)
 
 
 def must_listen(port: int, host: str = "127.0.0.1", timeout: float = 1.0) -> None:

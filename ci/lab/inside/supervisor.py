@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ci.lab.services
-from ci.lab.errors import LabError, NotReadyError
-from ci.lab.inside.service import Daemon, Service
+from ci.lab.errors import LabError
+from ci.lab.inside.service import Daemon, Service, until_ready
 from ci.lab.layout import LOGS, PHYSICIST, VENV
 from ci.lab.process import start
 
@@ -104,26 +104,19 @@ class Supervised:
 
     def wait_healthy(self, seconds: float | None = None) -> None:
         """Wait until the check is good; raises LabError with the last reason when it takes too long."""
-        deadline = time.monotonic() + (seconds or self.service.up_seconds)
-        while True:
-            self._no_early_end()
-            try:
-                self.note = self.service.check()
-            except NotReadyError as error:
-                if time.monotonic() > deadline:
-                    msg = f"not healthy in time: {error}"
-                    raise LabError(msg) from error
-                time.sleep(0.25)
-            else:
-                return
+        limit = seconds or self.service.up_seconds
+        self.note = until_ready(self._checked, limit, "not healthy in time")
+
+    def _checked(self) -> str:
+        self._no_early_end()
+        return self.service.check()
 
     def check_now(self) -> None:
         """Look again at a service that is up: healthy or failed."""
         if self.state not in ("healthy", "failed"):
             return
         try:
-            self._no_early_end()
-            self.note, self.state = self.service.check(), "healthy"
+            self.note, self.state = self._checked(), "healthy"
         except LabError as error:
             self.note, self.state = str(error), "failed"
         except Exception as error:  # noqa: BLE001 - a defect of the lab itself: shown, not lost in a thread
