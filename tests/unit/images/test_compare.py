@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from pocket_coffea.errors import InputFileError
+from pocket_coffea.errors import InputFileError, PocketCoffeaError
+from pocket_coffea.images.builder import locked_tool
 from pocket_coffea.images.compare import _entries, _listings, compare_images
+from pocket_coffea.images.locks import read_locks
 from pocket_coffea.images.sif import DEFINITION, PARTITION, SifObject, write_sif
 
+ROOT = Path(__file__).resolve().parents[3]
 LISTING = """\
 drwxr-xr-x 0/0                     387 2026-11-22 02:23:09 squashfs-root
 -rw-r--r-- 0/0                    9633 2026-11-22 02:23:09 squashfs-root/.pocket-coffea/manifest.json
@@ -37,13 +41,26 @@ def test_differences_of_listings_are_named():
     ]
 
 
-def make_image(folder, name, files):
+@pytest.fixture(scope="module")
+def squashfs_tools():
+    """Words that run mksquashfs and unsquashfs: those of the lock, where no mirror has them the machine's."""
+    names = ("mksquashfs", "unsquashfs")
+    try:
+        locks = read_locks(ROOT / "containers" / "locks")
+        return {name: locked_tool(locks, name) for name in names}
+    except PocketCoffeaError as error:
+        if all(map(shutil.which, names)):
+            return {name: [name] for name in names}
+        pytest.skip(f"there are no squashfs-tools on this machine, and those of the lock: {error}")
+
+
+def make_image(folder, name, files, mksquashfs):
     root = folder / f"{name}-root"
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     squashfs = folder / f"{name}.squashfs"
-    argv = ["mksquashfs", str(root), str(squashfs), "-quiet", "-no-progress", "-all-time", "1", "-all-root"]
+    argv = [*mksquashfs, str(root), str(squashfs), "-quiet", "-no-progress", "-all-time", "1", "-all-root"]
     subprocess.run(argv, check=True, capture_output=True)
     (folder / f"{name}.def").write_text("Bootstrap: localimage\n")
     objects = [
@@ -54,11 +71,12 @@ def make_image(folder, name, files):
     return folder / f"{name}.sif"
 
 
-@pytest.mark.skipif(not shutil.which("mksquashfs"), reason="needs squashfs-tools")
-def test_the_file_that_differs_is_named(tmp_path):
-    one = make_image(tmp_path, "one", {"etc/same": "x", "etc/changed": "a", "only": "x"})
-    other = make_image(tmp_path, "other", {"etc/same": "x", "etc/changed": "b", "new": "x"})
-    lines = compare_images(one, other, ["unsquashfs"])
+def test_the_file_that_differs_is_named(tmp_path, squashfs_tools):
+    files = {"etc/same": "x", "etc/changed": "a", "only": "x"}
+    one = make_image(tmp_path, "one", files, squashfs_tools["mksquashfs"])
+    files = {"etc/same": "x", "etc/changed": "b", "new": "x"}
+    other = make_image(tmp_path, "other", files, squashfs_tools["mksquashfs"])
+    lines = compare_images(one, other, squashfs_tools["unsquashfs"])
     assert "/etc/changed: content differs" in lines
     assert "/only: only in the first image" in lines
     assert "/new: only in the second image" in lines
