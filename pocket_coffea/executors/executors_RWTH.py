@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pocket_coffea.executors import parsl_batch
 from pocket_coffea.executors.dask_factory import SiteDaskExecutorFactory
 from pocket_coffea.executors.executors_base import site_factory_getter
-from pocket_coffea.executors import parsl_batch
 
 __all__ = ["DaskExecutorFactory", "ParslExecutorFactory", "get_executor_factory"]
 

@@ -1,16 +1,17 @@
-"""Executors of the site T3_CH_PSI (PSI Tier-3)."""
+"""Executors of the site T3_CH_PSI (PSI Tier-3); what is true of it stands in sites/T3_CH_PSI.yaml."""
 
 from __future__ import annotations
 
-from pocket_coffea.executors import executors_base as base
+from pocket_coffea.executors.dask_factory import SiteDaskExecutorFactory
+from pocket_coffea.executors.executors_base import site_factory_getter
 
 __all__ = ["DaskExecutorFactory", "get_executor_factory"]
 
 
-class DaskExecutorFactory(base.RemoteDaskExecutorFactory):
+class DaskExecutorFactory(SiteDaskExecutorFactory):
     """Dask workers at PSI Tier-3."""
 
     site = "T3_CH_PSI"
 
 
-get_executor_factory = base.remote_factory_getter("T3_CH_PSI", {"dask": DaskExecutorFactory})
+get_executor_factory = site_factory_getter("T3_CH_PSI", {"dask": DaskExecutorFactory})

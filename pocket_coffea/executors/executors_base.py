@@ -11,10 +11,9 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
-from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
+from pocket_coffea.errors import OptionError, did_you_mean
 from pocket_coffea.executors.dask_local import DASK_SETTINGS, local_cluster, quiet_dask
 from pocket_coffea.executors.local import DaskExecutor, FuturesExecutor, IterativeExecutor
 from pocket_coffea.executors.worker_pool import ALLOCATOR, WorkerPool
@@ -25,10 +24,9 @@ __all__ = [
     "FactoryGetter",
     "FuturesExecutorFactory",
     "IterativeExecutorFactory",
-    "RemoteDaskExecutorFactory",
     "get_executor_factory",
     "not_here",
-    "remote_factory_getter",
+    "site_factory_getter",
 ]
 
 log = logging.getLogger(__name__)
@@ -59,25 +57,13 @@ class ExecutorFactoryABC(ABC):
     def setup_proxyfile(self) -> None:
         """Find the grid proxy, unless the run option ``ignore-grid-certificate`` is true.
 
-        Raises ConfigurationError when ``voms-proxy`` names no file, or when no valid proxy is found.
+        Raises ConfigurationError when there is none, or when it cannot be used: see
+        :func:`pocket_coffea.executors.proxy.find_proxy`.
         """
-        self.x509_path = None
-        if self.run_options.get("ignore-grid-certificate", False):
-            return
-        given = self.run_options.get("voms-proxy")
-        if given is None:
-            from pocket_coffea.utils.network import get_proxy_path
+        from pocket_coffea.executors.proxy import find_proxy
 
-            self.x509_path = str(get_proxy_path())
-            return
-        path = Path(os.path.expandvars(str(given))).expanduser()
-        if not path.is_file():
-            msg = (
-                f"run option voms-proxy: there is no file {str(path)!r}. Make one with `voms-proxy-init "
-                f"-voms cms -rfc`."
-            )
-            raise ConfigurationError(msg)
-        self.x509_path = str(path)
+        proxy = find_proxy(self.run_options)
+        self.x509_path = None if proxy is None else str(proxy.path)
 
     def environment(self) -> dict[str, str]:
         """Variables for the processes that read events."""
@@ -98,6 +84,10 @@ class ExecutorFactoryABC(ABC):
     @abstractmethod
     def get(self) -> Any:
         """Return the coffea executor."""
+
+    def provenance(self) -> dict[str, Any]:
+        """Return plain data about the surroundings of the workers, for the provenance of outputs."""
+        return {}
 
     def close(self) -> None:  # noqa: B027  (nothing to release is the usual case)
         """Release what :meth:`setup` made; called at the end of the run, also after an error."""
@@ -200,20 +190,6 @@ class DaskExecutorFactory(ExecutorFactoryABC):
         self.dask_client = self.dask_cluster = None
 
 
-class RemoteDaskExecutorFactory(DaskExecutorFactory):
-    """Base of the factories of sites whose batch system this version does not serve yet.
-
-    A user's subclass that overrides :meth:`start_cluster` or :meth:`setup` works.
-    """
-
-    available: ClassVar[bool] = False
-    site: ClassVar[str] = ""
-    system: ClassVar[str] = "dask"
-
-    def start_cluster(self) -> None:
-        raise ConfigurationError(not_here(f"{self.system}@{self.site}"))
-
-
 def not_here(name: str) -> str:
     """Return the message about a remote executor."""
     return (
@@ -223,7 +199,7 @@ def not_here(name: str) -> str:
     )
 
 
-def remote_factory_getter(site: str, factories: Mapping[str, type[ExecutorFactoryABC]]) -> FactoryGetter:
+def site_factory_getter(site: str, factories: Mapping[str, type[ExecutorFactoryABC]]) -> FactoryGetter:
     """Return the ``get_executor_factory`` of a site module: its own factories, and the local ones."""
     return FactoryGetter(
         {"iterative": IterativeExecutorFactory, "futures": FuturesExecutorFactory, **factories}, site

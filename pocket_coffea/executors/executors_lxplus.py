@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from pocket_coffea.errors import ConfigurationError
-from pocket_coffea.executors import executors_base as base
+from pocket_coffea.executors.dask_factory import SiteDaskExecutorFactory
+from pocket_coffea.executors.executors_base import site_factory_getter
 from pocket_coffea.executors.executors_manual_jobs import ExecutorFactoryManualABC
 
 __all__ = ["DaskExecutorFactory", "ExecutorFactoryCondorCERN", "build_job_script", "get_executor_factory"]
 
 
-class DaskExecutorFactory(base.RemoteDaskExecutorFactory):
+class DaskExecutorFactory(SiteDaskExecutorFactory):
     """Dask workers at CERN lxplus."""
 
     site = "lxplus"
@@ -30,6 +31,6 @@ def build_job_script(*args: Any, **kwargs: Any) -> str:
     raise ConfigurationError(msg)
 
 
-get_executor_factory = base.remote_factory_getter(
+get_executor_factory = site_factory_getter(
     "lxplus", {"dask": DaskExecutorFactory, "condor": ExecutorFactoryCondorCERN}
 )

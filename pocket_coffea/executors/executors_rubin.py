@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pocket_coffea.executors import executors_base as base
+from pocket_coffea.executors.dask_factory import SiteDaskExecutorFactory
+from pocket_coffea.executors.executors_base import site_factory_getter
 from pocket_coffea.executors.executors_manual_jobs import ExecutorFactoryManualABC
 
 __all__ = ["DaskExecutorFactory", "ExecutorFactoryCondorRubin", "get_executor_factory"]
 
 
-class DaskExecutorFactory(base.RemoteDaskExecutorFactory):
+class DaskExecutorFactory(SiteDaskExecutorFactory):
     """Dask workers at Maryland rubin."""
 
     site = "rubin"
@@ -20,6 +21,6 @@ class ExecutorFactoryCondorRubin(ExecutorFactoryManualABC):
     site = "rubin"
 
 
-get_executor_factory = base.remote_factory_getter(
+get_executor_factory = site_factory_getter(
     "rubin", {"dask": DaskExecutorFactory, "condor": ExecutorFactoryCondorRubin}
 )

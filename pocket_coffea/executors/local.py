@@ -8,6 +8,7 @@ can go on; and ``observer(item, output)`` hears of each finished chunk.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from pocket_coffea.executors.reduction import NodeStore, TreeReducer, cover, mer
 from pocket_coffea.executors.worker_pool import WorkerPool
 
 __all__ = ["DaskExecutor", "FuturesExecutor", "IterativeExecutor", "Observer", "chunk_summary"]
+
+log = logging.getLogger(__name__)
 
 #: Called as ``observer(item, summary)`` when an item is done; see :func:`chunk_summary`.
 Observer = Callable[[Any, dict[str, Any]], None]
@@ -199,6 +202,8 @@ class DaskExecutor(processor.DaskExecutor):
 
     observer: Observer | None = None
     store: NodeStore | None = None
+    #: Whether the workers can write into the folder of ``store``; without it nothing is kept.
+    workers_see_store: bool = True
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "observer": None}
@@ -208,6 +213,12 @@ class DaskExecutor(processor.DaskExecutor):
         items = list(items)
         if not items:
             return accumulator, 0
+        if self.store is not None and not self.workers_see_store:
+            self.store = None
+            log.info(
+                "the Dask workers do not see the output folder: completed chunks are not kept, and --resume "
+                "would begin anew"
+            )
         try:
             from distributed import as_completed
             from distributed.scheduler import KilledWorker

@@ -10,16 +10,30 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
-from pocket_coffea.executors.executors_base import ExecutorFactoryABC, not_here
+from pocket_coffea.errors import ConfigurationError, OptionError, SiteError, did_you_mean
+from pocket_coffea.executors.executors_base import (
+    ExecutorFactoryABC,
+    FuturesExecutorFactory,
+    IterativeExecutorFactory,
+    get_executor_factory,
+    not_here,
+)
+from pocket_coffea.sites.book import SiteBook
+from pocket_coffea.sites.site import Site
 
-__all__ = ["SITES", "check_executor", "load_custom_setup", "make_factory", "split_executor"]
+__all__ = [
+    "FACADES",
+    "check_executor",
+    "load_custom_setup",
+    "make_factory",
+    "site_factories",
+    "split_executor",
+]
 
 log = logging.getLogger(__name__)
 
-#: Where the factories of a site live; the value is a module of this package.
-SITES = {
-    "local": "executors_base",
+#: Sites whose factories have classes of their own, which users import and subclass: modules of this package.
+FACADES = {
     "lxplus": "executors_lxplus",
     "swan": "executors_cern_swan",
     "T3_CH_PSI": "executors_T3_CH_PSI",
@@ -35,59 +49,105 @@ SITES = {
 }
 
 
-def split_executor(executor: str) -> tuple[str, str]:
-    """Split ``dask@lxplus`` into name and site; a plain name is at the site ``local``.
+def split_executor(executor: str, sites: SiteBook | None = None) -> tuple[str, Site | None]:
+    """Split ``dask@lxplus`` into name and site; a plain name has none.
 
     Raises OptionError for an unknown site.
     """
-    name, at, site = executor.partition("@")
-    site = site if at else "local"
-    if site not in SITES:
-        msg = f"executor {executor!r}: there is no site {site!r}. {did_you_mean(site, SITES)}"
-        raise OptionError(msg)
-    return name, site
+    name, at, place = executor.partition("@")
+    if not at:
+        return name, None
+    book = sites if sites is not None else SiteBook()
+    try:
+        return name, book.get(place)
+    except SiteError as exc:
+        msg = f"executor {executor!r}: {exc}"
+        raise OptionError(msg) from exc
 
 
-def check_executor(executor: str) -> str:
+def site_factories(site: Site | None) -> dict[str, type[ExecutorFactoryABC]]:
+    """Return the factories of a site, or of this machine, by the names of their executors."""
+    if site is None:
+        return dict(get_executor_factory.factories)
+    factories: dict[str, type[ExecutorFactoryABC]] = {
+        "iterative": IterativeExecutorFactory,
+        "futures": FuturesExecutorFactory,
+        **{name: _generic(name) for name in site.executors},
+    }
+    if site.name in FACADES:
+        module = importlib.import_module(f"pocket_coffea.executors.{FACADES[site.name]}")
+        offered = module.get_executor_factory.factories
+        factories |= {name: offered[name] for name in factories if name in offered}
+    return factories
+
+
+def _generic(name: str) -> type[ExecutorFactoryABC]:
+    """Return the factory of an executor of a site that has no classes of its own."""
+    if name == "dask":
+        from pocket_coffea.executors.dask_factory import SiteDaskExecutorFactory
+
+        return SiteDaskExecutorFactory
+    if name == "parsl":
+        from pocket_coffea.executors.parsl_batch import ParslExecutorFactory
+
+        return ParslExecutorFactory
+    from pocket_coffea.executors.executors_manual_jobs import ExecutorFactoryManualABC
+
+    return ExecutorFactoryManualABC
+
+
+def check_executor(executor: str, sites: SiteBook | None = None) -> str:
     """Return the name of an executor without its site.
 
-    Raises OptionError if there is no such executor, ConfigurationError if this version cannot serve its site.
+    Raises OptionError if there is no such executor, ConfigurationError if this version cannot serve it.
     """
-    name, site = split_executor(executor)
-    module = importlib.import_module(f"pocket_coffea.executors.{SITES[site]}")
-    factories = module.get_executor_factory.factories
+    return _find(executor, sites)[0]
+
+
+def _find(executor: str, sites: SiteBook | None) -> tuple[str, Site | None, type[ExecutorFactoryABC]]:
+    name, site = split_executor(executor, sites)
+    factories = site_factories(site)
     if name not in factories:
-        allowed = [f"{known}@{site}" if site != "local" else known for known in factories]
+        allowed = [known if site is None else f"{known}@{site.name}" for known in factories]
         msg = f"There is no executor {executor!r}. {did_you_mean(executor, allowed)}"
         raise OptionError(msg)
     if not getattr(factories[name], "available", True):
         raise ConfigurationError(not_here(executor))
-    return name
+    return name, site, factories[name]
 
 
 def make_factory(
-    executor: str, run_options: dict[str, Any], outputdir: str, custom_setup: str | None = None
+    executor: str,
+    run_options: dict[str, Any],
+    outputdir: str,
+    custom_setup: str | None = None,
+    sites: SiteBook | None = None,
 ) -> ExecutorFactoryABC:
-    """Make the factory of ``executor``; a ``custom_setup`` module comes before the site modules.
+    """Make the factory of ``executor``; a ``custom_setup`` module comes before the sites.
 
     Raises OptionError for unknown names and ConfigurationError when the custom module does not give a
     factory.
     """
     if custom_setup is not None:
-        module = load_custom_setup(custom_setup)
-        name = executor.partition("@")[0]
-        factory = module.get_executor_factory(name, run_options=run_options, outputdir=outputdir)
-        if not (isinstance(factory, ExecutorFactoryABC) or callable(getattr(factory, "get", None))):
-            msg = (
-                f"{custom_setup}: get_executor_factory({name!r}) returned {type(factory).__name__}; it "
-                f"must return "
-                "an object that derives from pocket_coffea.executors.executors_base.ExecutorFactoryABC."
-            )
-            raise ConfigurationError(msg)
-        return factory
-    name, site = split_executor(executor)
-    module = importlib.import_module(f"pocket_coffea.executors.{SITES[site]}")
-    return module.get_executor_factory(name, run_options=run_options, outputdir=outputdir)
+        return _custom_factory(executor, run_options, outputdir, custom_setup)
+    _, site, factory = _find(executor, sites)
+    given = {} if site is None else {"site": site}
+    return factory(run_options=run_options, outputdir=outputdir, **given)
+
+
+def _custom_factory(
+    executor: str, run_options: dict[str, Any], outputdir: str, custom_setup: str
+) -> ExecutorFactoryABC:
+    module = load_custom_setup(custom_setup)
+    name = executor.partition("@")[0]
+    factory = module.get_executor_factory(name, run_options=run_options, outputdir=outputdir)
+    if not (isinstance(factory, ExecutorFactoryABC) or callable(getattr(factory, "get", None))):
+        msg = (
+            f"{custom_setup}: get_executor_factory({name!r}) returned {type(factory).__name__}; it must "
+            "return an object that derives from pocket_coffea.executors.executors_base.ExecutorFactoryABC."
+        )
+        raise ConfigurationError(msg)
+    return factory
 
 
 def load_custom_setup(path: str) -> ModuleType:

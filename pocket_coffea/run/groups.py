@@ -124,6 +124,7 @@ class GroupRunner:
             start=start,
             configuration_file=str(self.request.cfg),
             calibrations_not_applied=self.config.calibrations_not_applied,
+            workers=self._workers(),
         )
         path = self.folder.save(output, name)
         self._account(name, digest, path, runner)
@@ -132,6 +133,11 @@ class GroupRunner:
             self.skims.write(self.config.filesets)
         if runner.store is not None:
             runner.store.clear()
+
+    def _workers(self) -> dict[str, Any]:
+        """Return what the factory, which may be the user's own, says of the surroundings of its workers."""
+        provenance = getattr(self.factory, "provenance", None)
+        return dict(provenance()) if callable(provenance) else {}
 
     def _runner(self) -> PocketRunner:
         return PocketRunner(

@@ -103,8 +103,10 @@ def make_provenance(
     start: datetime,
     configuration_file: str = "",
     calibrations_not_applied: Sequence[str] = (),
+    workers: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the provenance entry of an output. ``start`` and the end, which is now, are times in UTC."""
+    """Return the provenance entry of an output. ``start`` and the end, which is now, are times in UTC;
+    ``workers``: in what the workers ran, empty when in this process."""
     shown = {
         name: {**setting, "value": "set"} if name in _PRIVATE and setting.get("value") else dict(setting)
         for name, setting in options.items()
@@ -117,6 +119,7 @@ def make_provenance(
         "configuration_file": Path(configuration_file).name,
         "calibrations_not_applied": list(calibrations_not_applied),
         "executor": executor,
+        "workers": dict(workers or {}),
         "run_options": shown,
         "host": socket.gethostname(),
         "platform": platform.platform(),

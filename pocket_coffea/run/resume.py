@@ -41,7 +41,7 @@ class DamagedCheckpoint(PocketCoffeaError):
 
 def resume_folder(outputdir: str | Path) -> Path:
     """Return where an output folder keeps the completed chunks of unfinished runs."""
-    return Path(outputdir) / ".resume"
+    return Path(outputdir).absolute() / ".resume"  # workers have another working directory
 
 
 class CheckpointStore(CheckpointerABC):

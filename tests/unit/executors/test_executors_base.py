@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from coffea import processor
 
 from pocket_coffea.errors import ConfigurationError, OptionError
 from pocket_coffea.executors import executors_base, executors_lxplus, executors_manual_jobs
+from pocket_coffea.executors.dask_factory import SiteDaskExecutorFactory
 from pocket_coffea.executors.executors_base import (
     DaskExecutorFactory,
     ExecutorFactoryABC,
@@ -21,13 +23,16 @@ from pocket_coffea.executors.executors_base import (
 )
 from pocket_coffea.executors.local import DaskExecutor, FuturesExecutor, IterativeExecutor
 from pocket_coffea.executors.registry import (
-    SITES,
+    FACADES,
     check_executor,
     load_custom_setup,
     make_factory,
+    site_factories,
     split_executor,
 )
 from pocket_coffea.executors.worker_pool import ALLOCATOR
+from pocket_coffea.sites.book import SiteBook
+from tests.unit.executors.proxies import make_proxy
 
 LOCAL = {"ignore-grid-certificate": True, "scaleout": 2, "retries": 4, "tree-reduction": 7}
 
@@ -166,26 +171,44 @@ def test_a_name_that_does_not_exist():
 
 
 def test_executor_strings():
-    assert split_executor("dask@lxplus") == ("dask", "lxplus")
-    assert split_executor("iterative") == ("iterative", "local")
+    name, site = split_executor("dask@DESY_NAF")
+    assert (name, site.name) == ("dask", "DESY")
+    assert split_executor("iterative") == ("iterative", None)
     assert check_executor("dask@local") == "dask"
     assert check_executor("futures@lxplus") == "futures"
 
 
-@pytest.mark.parametrize(
-    "executor", ["dask@lxplus", "condor@lxplus", "condor@rubin", "parsl@DESY", "dask@swan"]
-)
+@pytest.mark.parametrize("executor", ["condor@lxplus", "condor@rubin", "slurm@T3_CH_PSI"])
 def test_remote_executors_say_that_they_are_not_here(executor):
     with pytest.raises(ConfigurationError, match=rf"remote executor '{executor}' is not in this version"):
         check_executor(executor)
 
 
-@pytest.mark.parametrize("site", sorted(set(SITES) - {"local"}))
-def test_every_site_has_local_executors(site):
-    factory = make_factory(f"iterative@{site}", LOCAL, "out")
+@pytest.mark.parametrize("site", SiteBook(), ids=lambda site: site.name)
+def test_every_site_has_local_executors_and_those_of_its_file(site):
+    factory = make_factory(f"iterative@{site.name}", LOCAL, "out")
     assert isinstance(factory, IterativeExecutorFactory)
-    with pytest.raises(ConfigurationError, match="not in this version"):
-        make_factory(f"{'parsl' if site == 'DESY' else 'dask'}@{site}", LOCAL, "out")
+    factories = site_factories(site)
+    assert set(factories) == {"iterative", "futures", *site.executors}
+    if "dask" in factories:
+        assert issubclass(factories["dask"], SiteDaskExecutorFactory)
+        assert factories["dask"].site in (site.name, "")
+
+
+@pytest.mark.parametrize("name", FACADES)
+def test_the_classes_that_users_subclass_know_their_site(name):
+    module = importlib.import_module(f"pocket_coffea.executors.{FACADES[name]}")
+    assert {cls.site for cls in module.get_executor_factory.factories.values() if hasattr(cls, "site")} == {
+        name
+    }
+
+
+def test_a_site_of_a_user_has_a_dask_executor(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ndescription: a test\nbatch: slurm\nexecutors: {dask: {}}\n")
+    assert check_executor("dask@mine", SiteBook([file])) == "dask"
+    with pytest.raises(OptionError, match="There is no executor 'parsl@mine'"):
+        check_executor("parsl@mine", SiteBook([file]))
 
 
 def test_a_site_class_can_be_subclassed_with_its_own_cluster():
@@ -216,8 +239,7 @@ def test_manual_jobs_are_refused_at_use():
 
 
 def test_the_given_proxy_is_used_as_it_is(tmp_path):
-    proxy = tmp_path / "x509up"
-    proxy.write_text("proxy")
+    proxy = make_proxy(tmp_path / "x509up", 86400)
     options = {"voms-proxy": str(proxy), "ignore-grid-certificate": False}
     factory = IterativeExecutorFactory(options)
     assert factory.x509_path == str(proxy)

@@ -1,0 +1,147 @@
+"""A Dask cluster of a site, opened with all that belongs to it, for :mod:`.dask_factory`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pocket_coffea.errors import ConfigurationError
+from pocket_coffea.executors.batch_request import batch_request
+from pocket_coffea.executors.dask_local import DASK_SETTINGS, NO_DASK, quiet_dask
+from pocket_coffea.executors.dask_scheduler import announce_dashboard
+from pocket_coffea.executors.dask_security import make_certificates
+from pocket_coffea.executors.dask_tls_errors import forget_tls_errors
+from pocket_coffea.executors.dask_waiting import START_TIMEOUT, count_workers, wait_for_first_worker
+from pocket_coffea.executors.setup import WorkerSetup
+from pocket_coffea.utils.units import to_seconds
+
+if TYPE_CHECKING:
+    from pocket_coffea.sites.site import Site
+
+__all__ = ["NO_JOBQUEUE", "Connection", "connect_batch", "set_dask"]
+
+log = logging.getLogger(__name__)
+
+NO_JOBQUEUE = (
+    "Dask workers in jobs of a batch system need the package dask-jobqueue, which is not installed "
+    "(missing: {missing}). It is in the images of the sites: start this command in one (apptainer shell "
+    "IMAGE), or pip install dask-jobqueue."
+)
+#: What the scheduler's status server shows; it listens on the loopback alone.
+_STATUS_ROUTES = [
+    "distributed.http.scheduler.prometheus",
+    "distributed.http.scheduler.info",
+    "distributed.http.scheduler.json",
+    "distributed.http.health",
+    "distributed.http.statics",
+]
+#: How long a worker looks for its scheduler when ``death-timeout`` is not given [s].
+_DEATH_TIMEOUT = 300
+
+
+@dataclass
+class Connection:
+    """A client, the cluster behind it (None when somebody else runs it), and what is to be undone."""
+
+    client: Any = None
+    cluster: Any = None
+    setup: WorkerSetup | None = None
+    #: Facts for the provenance of the outputs.
+    facts: dict[str, Any] = field(default_factory=dict)
+    undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def close(self) -> None:
+        """Undo everything, the last first; a second time does nothing."""
+        with quiet_dask():
+            self.undo.close()
+        self.client = self.cluster = None
+
+    @contextlib.contextmanager
+    def complete_or_closed(self) -> Iterator[None]:
+        """Close what was opened when the rest cannot be opened, or the user interrupts."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def provenance(self) -> dict[str, Any]:
+        """Return plain data: in what the workers run, and where."""
+        found = {**(self.setup.provenance() if self.setup is not None else {}), **self.facts}
+        if self.client is not None:
+            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            found["workers"] = len(workers)
+            found["hosts"] = sorted({str(worker["host"]) for worker in workers})
+        return found
+
+
+def set_dask(settings: Mapping[str, Any] = DASK_SETTINGS) -> None:
+    """Give Dask its settings in this process. Raises ConfigurationError when it is not installed."""
+    try:
+        import dask
+
+        own = {key: value for key, value in settings.items() if ".preload" not in key}
+        # some are read when distributed is imported; a new list, since Dask appends to it
+        dask.config.set({**own, "distributed.scheduler.http.routes": list(_STATUS_ROUTES)})
+        import distributed  # noqa: F401
+    except ImportError as exc:
+        raise ConfigurationError(NO_DASK.format(missing=exc.name)) from exc
+    forget_tls_errors()
+
+
+def connect_batch(
+    site: Site, options: Mapping[str, Any], outputdir: str | Path, lines: Sequence[str] = ()
+) -> Connection:
+    """Start a scheduler here and workers in jobs of the site; return when the first worker is there.
+
+    ``lines``: shell lines of ``get_worker_env``. Raises ConfigurationError or OptionError before anything is
+    submitted, ProcessingError when no worker starts; nothing is left behind then.
+    """
+    set_dask()
+    try:
+        from pocket_coffea.executors.dask_batch import start_cluster
+        from pocket_coffea.executors.dask_jobs import JobPlan
+    except ImportError as exc:
+        raise ConfigurationError(NO_JOBQUEUE.format(missing=exc.name)) from exc
+    from distributed import Client
+
+    if options.get("dask-log-directory"):
+        site = replace(site, logs=str(options["dask-log-directory"]))
+    request = batch_request(site, options)
+    certificates = make_certificates()
+    connection = Connection()
+    with connection.complete_or_closed():
+        setup = connection.setup = WorkerSetup.prepare(site, options, outputdir, lines)
+        connection.undo.callback(setup.close)
+        for name, content in certificates.worker_files().items():
+            setup.folder.add(name, content)
+        plan = JobPlan(
+            setup,
+            request,
+            run=secrets.token_hex(4),
+            death_timeout=_seconds(options, "death-timeout", _DEATH_TIMEOUT),
+            directives=dict(options.get("dask-job-extra-directives") or {}),
+        )
+        cluster = connection.cluster = start_cluster(site.batch, plan, certificates, options)
+        connection.undo.callback(cluster.close)
+        connection.client = connection.undo.enter_context(Client(cluster))
+        connection.facts = {"batch": site.batch, "run": plan.run, "queue": request.queue}
+        log.info(">> Sending out jobs")
+        cluster.start_workers(int(options.get("scaleout") or 1), bool(options.get("adaptive")))
+        announce_dashboard(cluster)
+        wait_for_first_worker(
+            lambda: count_workers(connection.client),
+            cluster,
+            _seconds(options, "dask-worker-start-timeout", START_TIMEOUT),
+        )
+    return connection
+
+
+def _seconds(options: Mapping[str, Any], name: str, default: int) -> int:
+    value = options.get(name)
+    return default if value is None else to_seconds(value)

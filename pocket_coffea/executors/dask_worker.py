@@ -1,0 +1,40 @@
+"""The process of one batch job: ``python -m pocket_coffea.executors.dask_worker SCHEDULER --options``.
+
+Dask's own worker command with the settings of the project, so that nothing has to be carried to the worker
+in files of settings or long lists of variables. Its workers show no status pages.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main", "worker_settings"]
+
+
+def worker_settings() -> dict[str, object]:
+    """Return Dask's settings of a remote worker; some are read when distributed is imported."""
+    from pocket_coffea.executors.dask_local import DASK_SETTINGS
+
+    preload = ["pocket_coffea.executors.dask_tls_errors"]
+    return {
+        **DASK_SETTINGS,
+        "distributed.worker.preload": preload,
+        "distributed.nanny.preload": preload,
+        "distributed.worker.http.routes": [],
+        "distributed.comm.require-encryption": True,
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a worker until its scheduler, its job or its lifetime ends."""
+    import dask
+
+    dask.config.set(worker_settings())
+    from distributed.cli.dask_worker import main as dask_worker
+
+    dask_worker(list(arguments), prog_name="dask_worker")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
