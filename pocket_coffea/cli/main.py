@@ -58,6 +58,10 @@ class LazyGroup(click.Group):
             "pocket_coffea.cli.run:run",
             "Run an analysis on NanoAOD files using PocketCoffea processors",
         ),
+        "sites": (
+            "pocket_coffea.cli.sites:sites",
+            "List the sites, and check what one needs on this machine",
+        ),
     }
     #: Commands of PocketCoffea that this version does not have.
     later: ClassVar[frozenset[str]] = frozenset(

@@ -89,10 +89,11 @@ def _batch() -> Iterator[Option]:
     yield Option("queue", k.TEXT, text, SUBMITTED)
     yield Option("walltime", k.WALLTIME, "Longest life of a worker or job.", SUBMITTED)
     text = "Requirements expression of HTCondor."
-    yield Option("requirements", k.TEXT, text, ("dask/htcondor", "parsl/htcondor", "condor"))
-    readers = ("dask/slurm", "parsl/slurm", "slurm")
-    yield Option("account", k.TEXT, "Account that is charged by Slurm.", readers)
-    yield Option("qos", k.TEXT, "Quality of service asked of Slurm.", readers)
+    yield Option("requirements", k.TEXT, text, ("parsl/htcondor", "condor"))
+    slurm = ("dask/slurm", "parsl/slurm", "slurm")
+    text = "Account that is charged: of Slurm, or accounting group of HTCondor."
+    yield Option("account", k.TEXT, text, ("dask/htcondor", *slurm))
+    yield Option("qos", k.TEXT, "Quality of service asked of Slurm.", slurm)
     text = "Patterns of full host names where jobs are submitted, instead of the site's; empty: anywhere."
     yield Option("submit-hosts", k.NAMES, text, REMOTE)
     text = "Folders that submit side and workers both see, instead of the site's; empty: none."
@@ -157,6 +158,8 @@ def _parsl() -> Iterator[Option]:
     yield Option("slurm", k.MAPPING, text, ("parsl/slurm",))
     yield Option("srun-overrides", k.TEXT, "Further arguments of srun.", ("parsl/slurm",))
     yield Option("max-workers-per-node", k.INTEGER, "Workers started in one batch job.", PARSL, minimum=1)
+    text = "How long to wait for the first worker [s]."
+    yield Option("parsl-worker-start-timeout", k.SECONDS, text, PARSL)
     text = "Tasks fetched by a worker ahead of time."
     yield Option("prefetch-capacity", k.INTEGER, text, PARSL, 0, minimum=0)
     yield Option("nodes-per-block", k.INTEGER, "Nodes asked for in one batch job.", PARSL, 1, minimum=1)

@@ -11,13 +11,12 @@ other ``--key=value``.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pocket_coffea.errors import OptionError, SiteError, did_you_mean
+from pocket_coffea.errors import OptionError, SiteError, did_you_mean, nearest
 from pocket_coffea.run.option_files import Layer, key_lines, layers_of_file, load_run_options_file
 from pocket_coffea.run.option_schema import EVERY, SCHEMA, UNSET, Option, Unset, find_option, normal_name
 from pocket_coffea.run.option_set import RunOptions, Setting, per_sample
@@ -45,8 +44,6 @@ __all__ = [
     "parse_executor",
     "per_sample",
 ]
-
-log = logging.getLogger(__name__)
 
 #: What --test sets unless the command line says otherwise.
 TEST_OPTIONS = {"limit-files": 2, "limit-chunks": 2}
@@ -139,7 +136,7 @@ def merge_run_options(
         _apply(merged, Layer(given or {}, lambda name: f"command line (--{_as_typed(name)})"))
     if not custom:
         _refuse_unread(merged)
-    if site is not None:
+    if site is not None and not custom:
         _check_queue(merged, site)
     return merged
 
@@ -245,13 +242,17 @@ def _refuse_unread(merged: RunOptions) -> None:
 
 
 def _check_queue(merged: RunOptions, site: Site) -> None:
-    """Warn about a queue that the site does not list; it may still be one."""
+    """Raise OptionError for a queue that is not in the ladder of its site; a site may have no ladder."""
     queue, known = merged.get("queue"), [queue.name for queue in site.queues]
-    if queue is not None and known and queue not in known:
-        log.warning(
-            "%s: queue %r is none of those known at %s (%s); it is passed on as it is",
-            *(merged.origin("queue"), queue, site.name, ", ".join(known)),
-        )
+    if queue is None or not known or queue in known:
+        return
+    near = nearest(queue, known)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    msg = (
+        f"{merged.origin('queue')}: queue {queue!r} is not in the ladder of {site.name}: {', '.join(known)}. "
+        f"{hint}See `pocket-coffea sites show {site.name}`."
+    )
+    raise OptionError(msg)
 
 
 def options_reference() -> str:

@@ -11,12 +11,14 @@ from typing import Any
 
 from pocket_coffea.errors import NothingToDo, OptionError
 from pocket_coffea.run.filesets import Filesets, filter_filesets, group_filesets, needs_grid
-from pocket_coffea.run.options import Kind, Option, RunOptions, merge_run_options
+from pocket_coffea.run.options import Kind, Option, RunOptions, merge_run_options, parse_executor
 from pocket_coffea.run.outputs import OutputFolder
 from pocket_coffea.run.progress import LineProgress, Progress
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.run.summary import RunReport
 from pocket_coffea.sites.book import SiteBook
+from pocket_coffea.sites.hosts import require_submit_host
+from pocket_coffea.sites.site import adjusted
 
 __all__ = ["RunRequest", "merge_options", "run_analysis", "wait_until"]
 
@@ -66,6 +68,7 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
         raise OptionError(msg)
     failed = folder.read_failed() if request.resubmit_failed else None
     _check_executor(request)
+    _check_host(request, options)
     config = _configuration(request, options)
     config.save_config(folder.path)
     groups = _groups(request, options, config, failed)
@@ -139,6 +142,15 @@ def _check_executor(request: RunRequest) -> None:
         from pocket_coffea.executors.worker_pool import start_server
 
         start_server()  # its imports run while this process reads the configuration
+
+
+def _check_host(request: RunRequest, options: RunOptions) -> None:
+    """Refuse to submit jobs of a site from a machine that is none of its own."""
+    name, at = parse_executor(request.executor_name)
+    if at is None or request.executor_custom_setup is not None or name in ("iterative", "futures"):
+        return
+    site = SiteBook(request.site_files).get(at)
+    require_submit_host(adjusted(site, options), request.executor_name)
 
 
 def _configuration(request: RunRequest, options: RunOptions) -> Any:

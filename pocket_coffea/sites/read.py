@@ -12,10 +12,12 @@ from pocket_coffea.sites.lines import Entry, load_entry
 from pocket_coffea.sites.site import Batch, Container, ProxyDelivery, Queue, Runtime, Site, Storage
 from pocket_coffea.utils.units import DURATION, to_seconds
 
-__all__ = ["EXECUTORS", "read_site"]
+__all__ = ["DIRECTIVES", "EXECUTORS", "read_site"]
 
 #: Executors whose defaults a site may give.
 EXECUTORS = ("dask", "parsl", "condor", "slurm")
+#: What names a queue in a submit file: by its name, or by its time in seconds (+MaxRuntime, +RequestRuntime).
+DIRECTIVES = ("+JobFlavour", "+MaxRuntime", "+RequestRuntime", "partition")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _A_NAME = "it has to be a name of letters, digits, and . _ - after the first."
@@ -148,7 +150,7 @@ def _container(entry: Entry) -> Container:
 def _queues(entry: Entry) -> tuple[tuple[Queue, ...], str]:
     parts = entry.entries()
     _refuse_unknown(entry.path, parts, ("directive", "ladder"), entry.key)
-    directive = parts["directive"].text() if "directive" in parts else ""
+    directive = parts["directive"].choice(DIRECTIVES) if "directive" in parts else ""
     if "ladder" not in parts:
         return (), directive
     ladder = [Queue(name, _seconds(item)) for name, item in parts["ladder"].entries().items()]
@@ -205,7 +207,7 @@ def _storage(entry: Entry) -> tuple[Storage, ...]:
                 "it has to be an absolute path with a URL, such as /eos/user: root://eosuser.cern.ch/."
             )
         found.append(Storage(path.rstrip("/"), url))
-    return tuple(sorted(found, key=lambda storage: -len(storage.path)))
+    return tuple(sorted(found, key=lambda storage: (-len(storage.path), storage.path)))
 
 
 def _executors(entry: Entry) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], int]]:

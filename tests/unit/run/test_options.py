@@ -49,7 +49,7 @@ SECTIONS = {
     *("general", "dask@lxplus", "condor@lxplus", "dask@swan", "dask@T3_CH_PSI", "parsl@DESY", "parsl@RWTH"),
     *("dask@RWTH", "parsl@CLAIX", "dask@CLAIX", "dask@purdue-af", "dask@infn-af", "dask@brux", "dask@oscar"),
     *("dask@rubin", "condor@rubin", "dask@casa", "dask@lpc", "condor@lpc", "slurm@T3_CH_PSI", "dask@local"),
-    "dask@lab",
+    *("dask@lab", "parsl@lab"),
 }
 
 
@@ -238,7 +238,10 @@ def test_sections_of_a_file_are_for_their_executors(run_options):
     ("text", "said"),
     [
         ("a@b: {}\n", r":1: section 'a@b': There is no site 'b'"),
-        ("daks@lxplus: {}\n", r":1: section 'daks@lxplus': There is no executor 'daks@lxplus'. Did you mean 'dask'"),
+        (
+            "daks@lxplus: {}\n",
+            r":1: section 'daks@lxplus': There is no executor 'daks@lxplus'. Did you mean 'dask'",
+        ),
         ("dask@lxplus: 3\n", r":1: section 'dask@lxplus' has to hold keys and values, got 3"),
         ("dask@lxplus:\n  que: x\n", r":2 \(dask@lxplus\): there is no run option 'que'.*'queue'"),
         ("general:\n\n  queue: x\n", r":3 \(general\): the executor iterative does not read queue"),
@@ -249,12 +252,16 @@ def test_wrong_sections_are_named(run_options, text, said):
         merge_run_options("iterative", files=run_options(text))
 
 
-def test_an_unknown_queue_is_a_warning(caplog):
-    merge_run_options("dask@lxplus", flags={"queue": "workdya"})
-    assert "queue 'workdya' is none of those known at lxplus (espresso, " in caplog.text
-    caplog.clear()
-    merge_run_options("dask@lxplus", flags={"queue": "workday"})
-    assert caplog.text == ""
+def test_an_unknown_queue_is_refused_where_the_queues_are_known():
+    with pytest.raises(OptionError) as caught:
+        merge_run_options("dask@lxplus", flags={"queue": "workdya"})
+    assert str(caught.value) == (
+        "command line (--queue): queue 'workdya' is not in the ladder of lxplus: espresso, microcentury, "
+        "longlunch, workday, tomorrow, testmatch, nextweek. Did you mean 'workday'? See `pocket-coffea sites "
+        "show lxplus`."
+    )
+    assert merge_run_options("dask@lxplus", flags={"queue": "workday"})["queue"] == "workday"
+    assert merge_run_options("dask@oscar", flags={"queue": "bigmem"})["queue"] == "bigmem"
 
 
 def test_an_unknown_site_is_named():
