@@ -81,6 +81,7 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
         _executor_options(options, config.filesets),
         str(folder.path),
         request.executor_custom_setup,
+        SiteBook(request.site_files),
     )
     report = RunReport(workers=int(options["scaleout"]) if request.executor_name != "iterative" else 1)
     try:
@@ -138,7 +139,7 @@ def _check_executor(request: RunRequest) -> None:
 
     if request.executor_custom_setup is not None:
         return
-    if check_executor(request.executor_name) == "futures":
+    if check_executor(request.executor_name, SiteBook(request.site_files)) == "futures":
         from pocket_coffea.executors.worker_pool import start_server
 
         start_server()  # its imports run while this process reads the configuration
