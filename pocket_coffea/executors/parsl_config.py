@@ -6,6 +6,7 @@ Imported only where Parsl is used.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 import sys
@@ -186,11 +187,23 @@ class ParslPlan:
         return HTCondorBlocks(
             **self._blocks(),
             cores_per_slot=request.cores,
-            requirements=str(self.options.get("requirements") or ""),
+            requirements=self._requirements(),
             scheduler_options="\n".join(f"{name} = {value}" for name, value in lines.items()),
             transfer_input_files=[] if self.in_place else [str(path) for path in self.setup.files],
             launcher=SingleNodeLauncher(debug=bool(self.options.get("worker-debug"))),
         )
+
+    def _requirements(self) -> str:
+        """Return the user's, and leave out what HTCondor makes of a directive such as ``+RequestRuntime``.
+
+        It reads that as a resource, and demands machines that offer it; not all do.
+        """
+        parts = [str(self.options["requirements"])] if self.options.get("requirements") else []
+        found = re.fullmatch(r"(?i)(?:\+|MY\.)Request(\w+)", self.site.queue_directive)
+        if found and self.request.seconds:
+            offered = f"TARGET.{found[1]}"
+            parts.append(f"isUndefined({offered}) || {offered} >= Request{found[1]}")
+        return " && ".join(f"({part})" for part in parts)
 
     def _slurm(self) -> SlurmBlocks:
         request = self.request
