@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from pocket_coffea.errors import CommandFailed
 
-__all__ = ["run_command"]
+__all__ = ["run_command", "start_command"]
 
 
 def run_command(
@@ -55,3 +55,32 @@ def run_command(
         msg = f"{shown} ended with code {done.returncode}.\n{printed}".rstrip()
         raise CommandFailed(msg)
     return done
+
+
+def start_command(
+    argv: Sequence[str],
+    *,
+    stdout: IO[Any] | int,
+    stderr: IO[Any] | int,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program as leader of a session of its own, and do not wait for it. No shell is involved.
+
+    It reads nothing and writes to the open files ``stdout`` and ``stderr``; it outlives this process, and a
+    signal to the process group of its number reaches all that it starts. Raises CommandFailed when it
+    cannot be started.
+    """
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        msg = f"{shlex.join(argv)} cannot be started: {error.strerror or error}."
+        raise CommandFailed(msg) from error
