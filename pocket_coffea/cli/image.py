@@ -219,11 +219,13 @@ def collect(source: Path | None, store_path: Path | None, older_than: float) -> 
 
     Images of the current sources stay.
     """
+    from pocket_coffea.images.work import remove_leftovers
+
     with _ending():
         store = _open(store_path)
         current = [_inputs(site, source, allow_dirty=True) for site in _sites(("all",), source)]
         keep = {digest for inputs in current for digest in (inputs.digest, inputs.base)}
-        removed = store.collect(keep, older_than)
+        removed = [*store.collect(keep, older_than), *remove_leftovers(_say)]
         for path in removed:
             click.echo(f"removed {path}")
         click.echo(f"{len(removed)} removed")

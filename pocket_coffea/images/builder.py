@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,11 +23,10 @@ from pocket_coffea.images.rootfs import Context, build_base, build_site
 from pocket_coffea.images.sif import DEFINITION, INSPECT, PARTITION, SBOM, SifObject, write_sif
 from pocket_coffea.images.squashfs import squashfs_tool, tar_to_squashfs
 from pocket_coffea.images.store import Record, Store, cache_folder
+from pocket_coffea.images.work import remove_leftovers, work_folder
 
 __all__ = ["Builder", "fetch_context", "locked_tool"]
 
-#: Bytes free that a build needs for its work.
-SPACE = 5 * 10**9
 #: Apptainer applies ``--env`` and ``APPTAINERENV_NAME`` when it comes to a file of this name, else never.
 _LAST_ENVIRONMENT = "#!/bin/sh\n# --env and APPTAINERENV_NAME=VALUE are applied before this file\n"
 
@@ -56,7 +54,8 @@ class Builder:
     def _build(self, inputs: Inputs) -> Record:
         start = time.monotonic()
         require_building()
-        with _clean_umask(), self.store.working() as folder, _work_folder() as work:
+        remove_leftovers(self.say)
+        with _clean_umask(), self.store.working() as folder, work_folder() as work:
             blobs = self._fetch(inputs)
             base = self._base(inputs, blobs)
             self.say(
@@ -100,7 +99,7 @@ class Builder:
                 target.touch()
                 return target
             self.say(f"{inputs.site}: building the base layer {inputs.base[:12]} ...")
-            with _work_folder() as work:
+            with work_folder() as work:
                 wheels = work / "wheels"
                 _link_wheels(wheels, inputs, blobs)
                 arguments = {"WHEELS": str(wheels), "MIRROR": "-"}
@@ -151,7 +150,7 @@ def fetch_context(inputs: Inputs, target: Path) -> None:
     blobs = fetch_wheels(cache, [*inputs.locks.wheels, *inputs.locks.backend])
     shutil.rmtree(target, ignore_errors=True)
     _link_wheels(target / "wheels", inputs, blobs, link=False)
-    with _work_folder() as work:
+    with work_folder() as work:
         shutil.copytree(build_wheel(inputs.project, inputs.locks, blobs, work), target / "project")
 
 
@@ -183,46 +182,6 @@ def _move(made: Path, target: Path) -> None:
         temporary.unlink(missing_ok=True)
         msg = f"{target} cannot be written: {error.strerror or error}."
         raise OutputError(msg) from error
-
-
-@contextmanager
-def _work_folder() -> Iterator[Path]:
-    """Give a folder with room for a root file system, readable by the users of a user namespace."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="pocket-coffea-image-"))
-        folder.chmod(0o755)
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        why = error.strerror or error
-        msg = f"No folder for the work can be made: {why}. Name one that has room: TMPDIR=..."
-        raise OutputError(msg) from error
-    try:
-        _require_open(folder)
-        if free < SPACE:
-            msg = (
-                f"{folder.parent} has {free / 1e9:.1f} GB free; a build needs {SPACE / 1e9:.0f} GB. "
-                "Name a folder that has them: TMPDIR=..."
-            )
-            raise OutputError(msg)
-        yield folder
-    except OSError as error:
-        if isinstance(error, OutputError) or error.errno is None:
-            raise
-        msg = f"The build could not go on: {error.strerror} ({error.filename or folder})."
-        raise OutputError(msg) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _require_open(folder: Path) -> None:
-    """The users of a user namespace must get to the work. Raises OutputError naming what is closed."""
-    closed = [path for path in folder.resolve().parents if path.stat().st_mode & 0o001 == 0]
-    if os.geteuid() != 0 and closed:
-        msg = (
-            f"{closed[0]} is closed to the users that a build has in its user namespace. Open it (chmod o+x "
-            f"{closed[0]}), or name another folder for the work: TMPDIR=..."
-        )
-        raise OutputError(msg)
 
 
 @contextmanager
