@@ -12,7 +12,8 @@ from dask_jobqueue.core import JobQueueCluster
 from pocket_coffea.batch.living import living_jobs
 from pocket_coffea.batch.waiting import System, why_waiting
 from pocket_coffea.errors import CommandFailed, ConfigurationError
-from pocket_coffea.executors.dask_jobs import HTCondorWorkerJob, JobPlan, SlurmWorkerJob
+from pocket_coffea.executors.dask_job_plan import JobPlan
+from pocket_coffea.executors.dask_jobs import HTCondorWorkerJob, SlurmWorkerJob
 from pocket_coffea.executors.dask_scheduler import scheduler_options
 from pocket_coffea.executors.dask_security import RunCertificates
 from pocket_coffea.utils.process import run_command
@@ -65,7 +66,7 @@ class BatchCluster(JobQueueCluster):
 
     def refused(self) -> list[str]:
         """Return what the batch system said to submissions that it did not take."""
-        return self.job_plan.refused
+        return list(self.job_plan.refused.values())
 
     def living(self) -> set[str]:
         """Return the jobs that are queued or running. Raises CommandFailed."""

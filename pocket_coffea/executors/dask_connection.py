@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,25 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 from pocket_coffea.errors import ConfigurationError
 from pocket_coffea.executors.batch_request import batch_request
+from pocket_coffea.executors.dask_guard import WorkerGuard
+from pocket_coffea.executors.dask_job_plan import JobPlan
 from pocket_coffea.executors.dask_local import DASK_SETTINGS, NO_DASK, quiet_dask
 from pocket_coffea.executors.dask_scheduler import announce_dashboard
-from pocket_coffea.executors.dask_security import make_certificates
+from pocket_coffea.executors.dask_security import RunCertificates, make_certificates
 from pocket_coffea.executors.dask_tls_errors import forget_tls_errors
 from pocket_coffea.executors.dask_waiting import START_TIMEOUT, count_workers, wait_for_first_worker
+from pocket_coffea.executors.proxy import GridProxy
 from pocket_coffea.executors.setup import WorkerSetup
 from pocket_coffea.utils.units import to_seconds
 
 if TYPE_CHECKING:
     from pocket_coffea.sites.site import Site
 
-__all__ = ["NO_JOBQUEUE", "Connection", "connect_batch", "set_dask"]
+__all__ = ["NO_JOBQUEUE", "Connection", "connect_started", "seconds_of", "set_dask"]
 
 log = logging.getLogger(__name__)
 
 NO_JOBQUEUE = (
-    "Dask workers in jobs of a batch system need the package dask-jobqueue, which is not installed "
-    "(missing: {missing}). It is in the images of the sites: start this command in one (apptainer shell "
-    "IMAGE), or pip install dask-jobqueue."
+    "Dask workers in jobs of a batch system need the package dask-jobqueue, which is not installed. It is in "
+    "the images of the sites: start this command in one (apptainer shell IMAGE). Or: "
+    "pip install dask-jobqueue."
 )
 #: What the scheduler's status server shows; it listens on the loopback alone.
 _STATUS_ROUTES = [
@@ -51,6 +55,8 @@ class Connection:
     client: Any = None
     cluster: Any = None
     setup: WorkerSetup | None = None
+    proxy: GridProxy | None = None
+    guard: WorkerGuard | None = None
     #: Facts for the provenance of the outputs.
     facts: dict[str, Any] = field(default_factory=dict)
     undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -94,20 +100,17 @@ def set_dask(settings: Mapping[str, Any] = DASK_SETTINGS) -> None:
     forget_tls_errors()
 
 
-def connect_batch(
+def connect_started(
     site: Site, options: Mapping[str, Any], outputdir: str | Path, lines: Sequence[str] = ()
 ) -> Connection:
-    """Start a scheduler here and workers in jobs of the site; return when the first worker is there.
+    """Start a scheduler here and workers in jobs of the site, or processes of this machine where it has no
+    batch system; return when the first worker is there.
 
     ``lines``: shell lines of ``get_worker_env``. Raises ConfigurationError or OptionError before anything is
     submitted, ProcessingError when no worker starts; nothing is left behind then.
     """
     set_dask()
-    try:
-        from pocket_coffea.executors.dask_batch import start_cluster
-        from pocket_coffea.executors.dask_jobs import JobPlan
-    except ImportError as exc:
-        raise ConfigurationError(NO_JOBQUEUE.format(missing=exc.name)) from exc
+    _require_jobqueue(site.batch)
     from distributed import Client
 
     if options.get("dask-log-directory"):
@@ -117,6 +120,7 @@ def connect_batch(
     connection = Connection()
     with connection.complete_or_closed():
         setup = connection.setup = WorkerSetup.prepare(site, options, outputdir, lines)
+        connection.proxy = setup.proxy
         connection.undo.callback(setup.close)
         for name, content in certificates.worker_files().items():
             setup.folder.add(name, content)
@@ -124,24 +128,40 @@ def connect_batch(
             setup,
             request,
             run=secrets.token_hex(4),
-            death_timeout=_seconds(options, "death-timeout", _DEATH_TIMEOUT),
+            death_timeout=seconds_of(options, "death-timeout", _DEATH_TIMEOUT),
             directives=dict(options.get("dask-job-extra-directives") or {}),
         )
-        cluster = connection.cluster = start_cluster(site.batch, plan, certificates, options)
+        cluster = connection.cluster = _start(site.batch, plan, certificates, options)
         connection.undo.callback(cluster.close)
         connection.client = connection.undo.enter_context(Client(cluster))
         connection.facts = {"batch": site.batch, "run": plan.run, "queue": request.queue}
         log.info(">> Sending out jobs")
-        cluster.start_workers(int(options.get("scaleout") or 1), bool(options.get("adaptive")))
+        jobs = int(options.get("scaleout") or 1)
+        cluster.start_workers(jobs, bool(options.get("adaptive")))
         announce_dashboard(cluster)
-        wait_for_first_worker(
-            lambda: count_workers(connection.client),
-            cluster,
-            _seconds(options, "dask-worker-start-timeout", START_TIMEOUT),
-        )
+        timeout = seconds_of(options, "dask-worker-start-timeout", START_TIMEOUT)
+        wait_for_first_worker(lambda: count_workers(connection.client), cluster, timeout)
+        connection.guard = connection.undo.enter_context(WorkerGuard(cluster, jobs))
     return connection
 
 
-def _seconds(options: Mapping[str, Any], name: str, default: int) -> int:
+def _require_jobqueue(batch: str) -> None:
+    if batch != "none" and importlib.util.find_spec("dask_jobqueue") is None:
+        raise ConfigurationError(NO_JOBQUEUE)
+
+
+def _start(batch: str, plan: JobPlan, certificates: RunCertificates, options: Mapping[str, Any]) -> Any:
+    """Return the cluster, still without workers."""
+    if batch == "none":
+        from pocket_coffea.executors.dask_here import LocalWorkers
+
+        return LocalWorkers(plan, certificates, options)
+    from pocket_coffea.executors.dask_batch import start_cluster
+
+    return start_cluster(batch, plan, certificates, options)
+
+
+def seconds_of(options: Mapping[str, Any], name: str, default: int) -> int:
+    """Return a duration among the run options [s]."""
     value = options.get(name)
     return default if value is None else to_seconds(value)

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pocket_coffea.errors import ConfigurationError
-from pocket_coffea.executors.dask_connection import Connection, connect_batch
+from pocket_coffea.executors.dask_connection import Connection, connect_started
 from pocket_coffea.executors.dask_report import performance_report
 from pocket_coffea.executors.dask_store import workers_see
 from pocket_coffea.executors.executors_base import DaskExecutorFactory
 from pocket_coffea.sites.book import SiteBook
+from pocket_coffea.sites.hosts import require_submit_host
 from pocket_coffea.sites.site import Site, adjusted
 
 __all__ = ["SiteDaskExecutorFactory"]
@@ -54,29 +56,34 @@ class SiteDaskExecutorFactory(DaskExecutorFactory):
     def setup_proxyfile(self) -> None:
         """Leave the proxy to WorkerSetup, which checks it for the time of the jobs and delivers it."""
 
-    def get_worker_env(self) -> list[str]:
-        """Return further shell lines that prepare a worker; one that fails is logged, and no more."""
+    def get_worker_env(self) -> Any:
+        """Return further shell lines that prepare a worker, or a mapping of environment variables.
+
+        A line that fails is logged, and no more. Workers of a facility run no lines."""
         return []
 
     def start_cluster(self) -> None:
         """Start the workers, and leave ``dask_cluster`` and ``dask_client`` behind."""
         self.connection = self.connect()
         self.dask_cluster, self.dask_client = self.connection.cluster, self.connection.client
-        setup = self.connection.setup
-        if setup is not None and setup.proxy is not None:
-            self.x509_path = str(setup.proxy.path)
+        if self.connection.proxy is not None:
+            self.x509_path = str(self.connection.proxy.path)
         if self.run_options.get("performance-report"):
             self._report = contextlib.ExitStack()
             self._report.enter_context(performance_report(self.dask_client, self._output()))
 
     def connect(self) -> Connection:
         """Return the opened connection to the cluster of the site."""
-        lines = self.get_worker_env()
-        batch = self.site_data.batch
-        if batch in ("htcondor", "slurm"):
-            return connect_batch(self.site_data, self.run_options, self._output(), lines)
-        msg = f"dask@{self.site_data.name}: there is no way to Dask workers where batch is {batch}."
-        raise ConfigurationError(msg)
+        site, output, lines = self.site_data, self._output(), self.get_worker_env()
+        require_submit_host(site, f"dask@{site.name}")
+        if site.batch in ("gateway", "scheduler"):
+            from pocket_coffea.executors import dask_facility
+
+            connect = {"gateway": dask_facility.connect_gateway, "scheduler": dask_facility.connect_scheduler}
+            return connect[site.batch](site, self.run_options, output, lines)
+        if isinstance(lines, Mapping):
+            lines = [f"export {name}={shlex.quote(str(value))}" for name, value in lines.items()]
+        return connect_started(site, self.run_options, output, lines)
 
     def _output(self) -> Path:
         return Path(self.outputdir or ".").absolute()
@@ -85,7 +92,8 @@ class SiteDaskExecutorFactory(DaskExecutorFactory):
         if self._sees_output is None:
             # of a cluster that a subclass made nothing is known
             self._sees_output = self.connection is None or workers_see(self.dask_client, self._output())
-        return {**super().customized_args(), "workers_see_store": self._sees_output}
+        guard = self.connection.guard if self.connection is not None else None
+        return {**super().customized_args(), "workers_see_store": self._sees_output, "guard": guard}
 
     def provenance(self) -> dict[str, Any]:
         """Return, for the outputs, in what the workers run."""

@@ -6,13 +6,10 @@ job, and removes it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import shlex
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,65 +19,13 @@ from dask_jobqueue.slurm import SLURMJob
 from distributed.core import Status
 
 from pocket_coffea.errors import ConfigurationError
-from pocket_coffea.executors.batch_request import BatchRequest, clock
-from pocket_coffea.executors.dask_security import CA_FILE, CERTIFICATE_FILE, KEY_FILE
-from pocket_coffea.executors.setup import WorkerSetup
+from pocket_coffea.executors.batch_request import clock
+from pocket_coffea.executors.dask_job_plan import JobPlan
 from pocket_coffea.executors.worker_environment import fill_in, is_shared
 
-__all__ = ["HTCondorWorkerJob", "JobPlan", "SlurmWorkerJob", "condor_arguments", "submit_file"]
+__all__ = ["HTCondorWorkerJob", "SlurmWorkerJob", "condor_arguments", "submit_file"]
 
 log = logging.getLogger(__name__)
-
-#: Submit commands that run at the same time.
-_SUBMIT_AT_ONCE = 8
-#: A worker hands over what it has this long before its job ends [s], at most.
-_HAND_OVER = 300
-
-
-@dataclass
-class JobPlan:
-    """What every worker job of a run is, and what became of those that were submitted.
-
-    ``run``: a name that no other run has. ``death_timeout``: how long a worker looks for its scheduler [s].
-    ``directives``: further lines of the submit file. ``submitted``: (job number, when) by worker name;
-    ``refused``: what the batch system said to submissions that it did not take.
-    """
-
-    setup: WorkerSetup
-    request: BatchRequest
-    run: str
-    death_timeout: int = 60
-    directives: Mapping[str, str] = field(default_factory=dict)
-    worker_port: str | None = None
-    submitted: dict[str, tuple[str, float]] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
-    closing: bool = False
-    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SUBMIT_AT_ONCE))
-
-    @property
-    def job_name(self) -> str:
-        """The name of the jobs of this run, by which they are removed at its end."""
-        return f"pocket-coffea-{self.run}"
-
-    def job_ids(self) -> list[str]:
-        """Return the numbers of the jobs that were submitted."""
-        return [job for job, _ in self.submitted.values()]
-
-    def command(self, scheduler: str, name: str, transferred: bool) -> list[str]:
-        """Return the words that start a worker on a node."""
-        request = self.request
-        argv = [self.setup.environment.python, "-m", "pocket_coffea.executors.dask_worker", scheduler]
-        argv += ["--name", name, "--nthreads", "1", "--nworkers", str(request.cores), "--nanny"]
-        argv += ["--memory-limit", f"{request.memory // request.cores}MiB"]
-        argv += ["--death-timeout", str(self.death_timeout), "--local-directory", "{scratch}"]
-        argv += ["--protocol", "tls", "--tls-ca-file", f"{{here}}/{CA_FILE}"]
-        argv += ["--tls-cert", f"{{here}}/{CERTIFICATE_FILE}", "--tls-key", f"{{here}}/{KEY_FILE}"]
-        argv += ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
-        if self.worker_port:
-            argv += ["--worker-port", self.worker_port]
-        if request.seconds is not None:
-            argv += ["--lifetime", f"{request.seconds - min(_HAND_OVER, request.seconds // 10)}s"]
-        return self.setup.command(argv, transferred=transferred)
 
 
 class _WorkerJob(Job):
@@ -94,16 +39,16 @@ class _WorkerJob(Job):
             async with self.plan.gate:
                 await super().start()
         except (RuntimeError, ValueError, OSError) as exc:
-            self.plan.refused.append(_what_was_said(exc))
-            self.status = Status.failed
+            self.plan.refused[str(self.name)] = _what_was_said(exc)
+            self.status = Status.running  # what Dask insists on; see WorkerGuard
             return
-        self.plan.submitted[str(self.name)] = (str(self.job_id), time.monotonic())
+        self.plan.note(str(self.name), str(self.job_id))
 
     async def close(self) -> None:
         """Remove the job; at the end of the run all are removed at once."""
         if not self.plan.closing:
             await super().close()
-            self.plan.submitted.pop(str(self.name), None)
+            self.plan.forget(str(self.name), str(self.job_id))
         self.status = Status.closed
 
 

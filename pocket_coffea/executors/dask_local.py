@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pocket_coffea.errors import ConfigurationError
+from pocket_coffea.executors.dask_tls_errors import forget_tls_errors
 from pocket_coffea.executors.worker_pool import ALLOCATOR
 
 __all__ = ["DASK_SETTINGS", "NO_DASK", "dask_setup", "local_cluster", "quiet_dask"]
@@ -65,6 +66,7 @@ def local_cluster(
         raise ConfigurationError(NO_DASK.format(missing=exc.name)) from exc
     if isinstance(memory_limit, int | float):
         memory_limit = f"{memory_limit}GB"  # Dask would count bytes
+    forget_tls_errors()
     security = Security.temporary()
     cluster = LocalCluster(
         n_workers=max(1, workers),
@@ -84,6 +86,7 @@ def local_cluster(
 def dask_setup(_worker: Any) -> None:
     """Prepare a worker: Ctrl-C reaches every process of a terminal, and the main process decides about it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    forget_tls_errors()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pocket_coffea.errors import CommandFailed, ProcessingError
 
-__all__ = ["START_TIMEOUT", "Jobs", "count_workers", "log_tail", "wait_for_first_worker"]
+__all__ = ["START_TIMEOUT", "Jobs", "count_workers", "log_tail", "wait_for_first_worker", "with_reasons"]
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class Jobs(Protocol):
     def why(self, jobs: Sequence[str]) -> list[str]:
         """Return what is to be said of them."""
 
-    def logs(self) -> Path:
-        """Return the folder of their logs."""
+    def logs(self) -> Path | None:
+        """Return the folder of their logs, None when nobody knows."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ class _Watch:
         submitted = self.jobs.submitted()
         if submitted and not living:
             msg = f"No worker has started: all {len(submitted)} jobs have ended or are held."
-            raise ProcessingError(_with_reasons(msg, self.jobs))
+            raise ProcessingError(with_reasons(msg, self.jobs))
         if time.monotonic() - self.told > _TELL:
             self.told = time.monotonic()
             for line in self.jobs.why(submitted):
@@ -90,19 +90,22 @@ def wait_for_first_worker(workers: Callable[[], int], jobs: Jobs, timeout: float
         watch.look()
         if watch.seconds() > timeout:
             msg = f"No worker has started within {timeout:.0f} s (run option dask-worker-start-timeout)."
-            raise ProcessingError(_with_reasons(msg, jobs))
+            raise ProcessingError(with_reasons(msg, jobs))
         time.sleep(pause)
     log.info("The first worker is there after %.0f s", watch.seconds())
 
 
-def _with_reasons(message: str, jobs: Jobs) -> str:
+def with_reasons(message: str, jobs: Jobs) -> str:
+    """Return a message with what the batch system says, and the end of a worker's log."""
     lines = [message, *(f"  {line}" for line in jobs.why(jobs.submitted()))]
     lines += _newest_log(jobs.logs(), jobs.submitted())
     return "\n".join(lines)
 
 
-def _newest_log(folder: Path, jobs: Sequence[str]) -> list[str]:
+def _newest_log(folder: Path | None, jobs: Sequence[str]) -> list[str]:
     """Return the end of the newest log that says something, with its name."""
+    if folder is None:
+        return []
     found = [folder / f"worker-{job}{kind}" for job in jobs for kind in (".err", ".out")]
     said = [path for path in found if path.is_file() and path.stat().st_size]
     if not said:

@@ -158,7 +158,7 @@ class DaskExecutorFactory(ExecutorFactoryABC):
         super().setup()
         self.start_cluster()
 
-    def get_worker_env(self) -> list[str]:
+    def get_worker_env(self) -> Any:
         """Return the shell lines that prepare a worker; a cluster on this machine needs none."""
         return []
 

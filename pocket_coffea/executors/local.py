@@ -11,9 +11,10 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coffea import processor
 from coffea.processor import accumulate
@@ -22,6 +23,9 @@ from pocket_coffea.errors import ConfigurationError, ProcessingError
 from pocket_coffea.executors.dask_local import NO_DASK, local_cluster
 from pocket_coffea.executors.reduction import NodeStore, TreeReducer, cover, merge, pack, unpack
 from pocket_coffea.executors.worker_pool import WorkerPool
+
+if TYPE_CHECKING:
+    from pocket_coffea.executors.dask_guard import WorkerGuard
 
 __all__ = ["DaskExecutor", "FuturesExecutor", "IterativeExecutor", "Observer", "chunk_summary"]
 
@@ -192,6 +196,12 @@ class _DaskReduce:
         return packed
 
 
+_DIED = (
+    "the Dask workers died again and again while working on {what}: most often they run out of memory (run "
+    "option mem-per-worker), or the code crashes. Smaller chunks (-c) need less memory."
+)
+
+
 @dataclass
 class DaskExecutor(processor.DaskExecutor):
     """Chunks on the workers of a Dask cluster; the outputs are merged there as well.
@@ -204,9 +214,11 @@ class DaskExecutor(processor.DaskExecutor):
     store: NodeStore | None = None
     #: Whether the workers can write into the folder of ``store``; without it nothing is kept.
     workers_see_store: bool = True
+    #: Ends the waiting when no worker is left and none comes.
+    guard: WorkerGuard | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "observer": None}
+        return {**super().__getstate__(), "observer": None, "guard": None}
 
     def __call__(self, items: Any, function: Callable[[Any], Any], accumulator: Any) -> Any:
         """Return ``(merged output, 0)``, as the Runner of coffea expects."""
@@ -238,19 +250,21 @@ class DaskExecutor(processor.DaskExecutor):
             numbers = {str(future.key): index for future, index in leaves.items()}
             done = as_completed(list(leaves))
             leaves.clear()  # whoever holds the future of a chunk holds its output on the worker
+            if self.guard is not None:
+                stack.enter_context(
+                    self.guard.watching(lambda: client.cancel([*done.futures, top], force=True))
+                )
             try:
                 self._watch(done, numbers, items)
                 return _finish(unpack(top.result()), accumulator)
             except KilledWorker as exc:
                 index = numbers.get(str(exc.task))
                 what = "merging outputs" if index is None else _describe(items[index])
-                msg = (
-                    f"the Dask workers died again and again while working on {what}: most often they run "
-                    f"out of "
-                    "memory (run option mem-per-worker), or the code crashes. Smaller chunks (-c) need "
-                    "less memory."
-                )
-                raise ProcessingError(msg) from exc
+                raise ProcessingError(_DIED.format(what=what)) from exc
+            except CancelledError as exc:
+                if self.guard is None or not self.guard.verdict:
+                    raise
+                raise ProcessingError(self.guard.verdict) from exc
             finally:
                 client.cancel([*done.futures, top], force=True)
 
@@ -285,7 +299,7 @@ class DaskExecutor(processor.DaskExecutor):
 
     def _watch(self, done: Any, numbers: dict[str, int], items: list[Any]) -> None:
         for future in done:
-            if future.status == "error":
+            if future.status in ("error", "cancelled", "lost"):
                 future.result()  # raises what the task raised
             index = numbers[str(future.key)]
             del future
