@@ -53,6 +53,14 @@ class LazyGroup(click.Group):
             "pocket_coffea.cli.sample:make_sample",
             "Write NanoAOD-like files with made-up events",
         ),
+        "merge-columns": (
+            "pocket_coffea.cli.merge_columns:merge_columns",
+            "Merge the parquet files of exported columns",
+        ),
+        "merge-outputs": (
+            "pocket_coffea.cli.merge_outputs:merge_outputs",
+            "Merge outputs, or those of all jobs, into one",
+        ),
         "print-parameters": ("pocket_coffea.cli.params:print_parameters", "Print the analysis parameters"),
         "run": (
             "pocket_coffea.cli.run:run",
@@ -61,6 +69,10 @@ class LazyGroup(click.Group):
         "sites": (
             "pocket_coffea.cli.sites:sites",
             "List the sites, and check what one needs on this machine",
+        ),
+        "split-output": (
+            "pocket_coffea.cli.split_output:split_output",
+            "Split an output by year or by categories",
         ),
     }
     #: Commands of PocketCoffea that this version does not have.
@@ -71,10 +83,7 @@ class LazyGroup(click.Group):
             "dataset-discovery-cli",
             "hadd-skimmed-files",
             "make-plots",
-            "merge-columns",
-            "merge-outputs",
             "plot-cutflow",
-            "split-output",
         }
     )
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coffea.util import save
-
 from pocket_coffea.errors import OptionError, OutputError
 from pocket_coffea.utils.atomic import write_whole
+from pocket_coffea.utils.output_file import write_coffea
 
 __all__ = ["OutputFolder"]
 
@@ -47,23 +45,11 @@ class OutputFolder:
         """
         target = self.output_file(group)
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=self.path)
-            os.close(handle)
-        except OSError as exc:
-            raise OutputError(_cannot(target, exc)) from exc
-        part = Path(name)
-        try:
-            save(output, str(part))
-            # mkstemp makes private files; the result is as readable as any other file of the user
-            umask = os.umask(0)
-            os.umask(umask)
-            part.chmod(0o666 & ~umask)
-            part.replace(target)
-        except OSError as exc:
-            raise OutputError(_cannot(target, exc)) from exc
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+            write_coffea(output, target)
+        except OutputError as exc:
+            kept = " The older output there is kept." if target.exists() else ""
+            msg = f"The output {exc}{kept}"
+            raise OutputError(msg) from exc
         return target
 
     def write_error(self, name: str, error: BaseException) -> Path:
@@ -105,8 +91,3 @@ class OutputFolder:
             msg = f"--resubmit-failed: {path} must hold a list of names, got {type(names).__name__}"
             raise OptionError(msg)
         return [str(name) for name in names]
-
-
-def _cannot(target: Path, exc: OSError) -> str:
-    kept = " The older output there is kept." if target.exists() else ""
-    return f"The output {target} cannot be written: {exc.strerror or exc}.{kept}"
