@@ -68,7 +68,9 @@ def code_identity() -> dict[str, Any]:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        return run_command(["git", "-C", str(folder), *arguments], timeout=20).stdout.strip()
+        # without optional locks: else asking for the state would keep others from committing meanwhile
+        argv = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+        return run_command(argv, timeout=20).stdout.strip()
     except CommandFailed:
         return None
 
