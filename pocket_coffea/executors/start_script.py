@@ -45,6 +45,12 @@ worker_stopped() {
 trap worker_stopped EXIT
 """
 _SCRATCH = """\
+worker_tmp=/tmp
+for worker_word in "${{TMPDIR:-}}" "${{_CONDOR_SCRATCH_DIR:-}}"; do
+    # the folder of the node may not be there inside the image
+    if [ -d "$worker_word" ] && [ -w "$worker_word" ]; then worker_tmp=$worker_word; fi
+done
+[ -d "${{TMPDIR:-/tmp}}" ] || export TMPDIR="$worker_tmp"
 worker_step="making the scratch folder"
 worker_scratch={scratch}
 mkdir -p -- "$worker_scratch" || exit
@@ -138,13 +144,9 @@ def _export(name: str, value: str) -> str:
 
 
 def _scratch(folder: str) -> str:
-    default = '"${_CONDOR_SCRATCH_DIR:-${TMPDIR:-/tmp}}"'
-    if not folder:
-        return default
-    first, *rest = folder.split("$TMPDIR")
-    return (shlex.quote(first) if first else "") + "".join(
-        default + (shlex.quote(part) if part else "") for part in rest
-    )
+    default = '"$worker_tmp"'
+    parts = [shlex.quote(part) if part else "" for part in folder.split("$TMPDIR")]
+    return default.join(parts) or default
 
 
 def _strict(what: str, lines: Sequence[str]) -> str:

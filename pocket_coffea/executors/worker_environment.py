@@ -115,6 +115,8 @@ def _prefix(site: Site, image: PinnedImage, outputdir: str) -> tuple[str, ...]:
     folders = [fill_in(name, outputdir) for name in (*site.container.binds, *site.shared)]
     if outputdir:
         folders.append(str(Path(outputdir).absolute()))
+    if scratch := _folder_of_scratch(site):
+        folders.append(scratch)
     if site.batch == "none":  # this machine may lack what others of its site have
         folders = [name for name in folders if Path(name.partition(":")[0]).exists()]
     binds = _without_nested(folders)
@@ -124,6 +126,14 @@ def _prefix(site: Site, image: PinnedImage, outputdir: str) -> tuple[str, ...]:
         binds += [] if is_shared(folder, binds) else [f"{folder}:{folder}:ro"]
     words = [word for bind in binds for word in ("--bind", bind)]
     return ("apptainer", "exec", *words, image.location)
+
+
+def _folder_of_scratch(site: Site) -> str:
+    """Return what is bound for the scratch folder, which is made on the node later: its first part.
+
+    Empty for temporary folders, which Apptainer binds by itself."""
+    first = Path(fill_in(site.scratch, worker=True)).parts[:2]
+    return "/" + first[1] if first[:1] == ("/",) and first[1:] and first[1] != "tmp" else ""
 
 
 def _without_nested(folders: Sequence[str]) -> list[str]:

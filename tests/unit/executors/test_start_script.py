@@ -84,11 +84,18 @@ def test_scratch_in_the_temporary_folder_of_the_worker(folder):
     )
     assert arguments == [f"{folder}/my workers"]
     preparation = Preparation()
-    condor = str(folder / "condor")
-    arguments, _, _ = shown(
-        run(folder, preparation, sys.executable, "-c", SHOW, "{scratch}", _CONDOR_SCRATCH_DIR=condor)
-    )
-    assert arguments == [condor]
+    condor = folder / "condor"
+    condor.mkdir()
+    words = (sys.executable, "-c", SHOW, "{scratch}")
+    arguments, _, _ = shown(run(folder, preparation, *words, _CONDOR_SCRATCH_DIR=str(condor)))
+    assert arguments == [str(condor)]
+
+
+def test_a_temporary_folder_of_the_node_that_the_image_does_not_have(folder):
+    words = (sys.executable, "-c", SHOW, "{scratch}")
+    arguments, environment, _ = shown(run(folder, Preparation(), *words, TMPDIR="/nodes/own/folder"))
+    assert arguments == ["/tmp"]
+    assert environment["TMPDIR"] == "/tmp"
 
 
 def test_a_scratch_folder_that_cannot_be_made(folder):

@@ -42,12 +42,18 @@ def image(tmp_path) -> Path:
 
 
 def test_an_image_is_started_by_apptainer_with_what_the_site_binds(make_site, image, tmp_path):
-    site = make_site(
-        container=Container("apptainer", ("/cvmfs", "/work", "/data:/pnfs:ro", "/")), shared=("/work/me",)
-    )
+    container = Container("apptainer", ("/cvmfs", "/work", "/data:/pnfs:ro", "/"))
+    site = make_site(container=container, shared=("/work/me",), scratch="/gpfs/scratch/$USER")
     found = plan_environment(site, {"worker-image": str(image)}, "/out put/run")
     assert found.kind == "image"
-    binds = ["/cvmfs", "/data:/pnfs:ro", "/work", "/out put/run", f"{image.parent}:{image.parent}:ro"]
+    binds = [
+        "/cvmfs",
+        "/data:/pnfs:ro",
+        "/gpfs",
+        "/work",
+        "/out put/run",
+        f"{image.parent}:{image.parent}:ro",
+    ]
     expected = [word for bind in binds for word in ("--bind", bind)]
     assert list(found.prefix) == ["apptainer", "exec", *expected, str(image)]
     assert (found.batch_image, found.lines, found.python) == ("", (), "python")
@@ -57,7 +63,9 @@ def test_an_image_is_started_by_apptainer_with_what_the_site_binds(make_site, im
 
 
 def test_a_folder_that_is_bound_already_is_not_bound_again(make_site, image, tmp_path):
-    found = plan_environment(make_site(), {"worker-image": str(image)}, str(tmp_path / "output"))
+    for scratch in ("$TMPDIR", "/tmp/$USER/workers", ""):
+        site = make_site(scratch=scratch)
+        found = plan_environment(site, {"worker-image": str(image)}, str(tmp_path / "output"))
     assert found.prefix == ("apptainer", "exec", "--bind", str(tmp_path), str(image))
 
 
