@@ -32,9 +32,10 @@ class Option:
     """One run option.
 
     name: with dashes. kind: how values are read, units included. help: one sentence. executors: which read
-    it: ``all``, an executor, ``executor@site`` or ``executor/batch system``. default: used by readers when
-    no layer gives a value; UNSET when there is none. choices: allowed values (of every entry, for mappings).
-    minimum: smallest number allowed. nullable: may be null. aliases: older names.
+    it: ``all``, an executor, ``executor@site`` or ``executor/batch system`` (``here``: without site).
+    default: used by readers when no layer gives a value; UNSET when there is none. choices: allowed values
+    (of every entry, for mappings). minimum: smallest number allowed. nullable: may be null. aliases: older
+    names.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Option:
         batch: batch system of its site, None for a plain name.
         """
         name = executor.partition("@")[0]
-        names = {"all", executor, name} | ({f"{name}/{batch}"} if batch else set())
+        names = {"all", executor, name, f"{name}/{batch or 'here'}"}
         return not names.isdisjoint(self.executors)
 
     def readers(self) -> str:

@@ -9,10 +9,9 @@ from pocket_coffea.run.option_types import Kind
 
 __all__ = ["EVERY", "all_options"]
 
-# Readers are an executor ("dask": everywhere), one at a site ("dask@swan"), or one on a kind of batch system
-# ("dask/slurm"; "none" is the machine itself, in an image).
+# Readers are an executor ("parsl": everywhere), one at a site ("dask@swan"), or one on a kind of batch system
+# ("dask/slurm"); "none" is the machine itself, in an image, "here" an executor without site.
 EVERY = ("all",)
-DASK = ("dask",)
 DASK_BATCH = ("dask/htcondor", "dask/slurm")
 DASK_STARTED = (*DASK_BATCH, "dask/none")
 DASK_SITES = (*DASK_STARTED, "dask/gateway", "dask/scheduler")
@@ -77,7 +76,7 @@ def _size_of_workers() -> Iterator[Option]:
     k = Kind
     readers = tuple(name for name in REMOTE if name != "dask/scheduler")
     yield _integer("cores-per-worker", "Cores of one worker or job.", readers, 1, minimum=1)
-    yield Option("mem-per-worker", k.SIZE, "Memory of one worker or job.", ("dask", *PARSL, *JOBS))
+    yield Option("mem-per-worker", k.SIZE, "Memory of one worker or job.", ("dask/here", *readers))
     # Slurm has no request for disk that sites set up; HTCondor has
     readers = ("dask/htcondor", "parsl/htcondor", "condor")
     yield Option("disk-per-worker", k.SIZE, "Scratch disk of one worker or job.", readers)
@@ -129,7 +128,7 @@ def _dask() -> Iterator[Option]:
     yield _flag("adaptive", text, (*DASK_STARTED, "dask/gateway"))
     text = "Time after which a worker without scheduler ends itself [s]."
     yield Option("death-timeout", k.SECONDS, text, DASK_STARTED)
-    yield _flag("performance-report", "Write a Dask performance report to the output folder.", DASK)
+    yield _flag("performance-report", "Write a Dask performance report to the output folder.", DASK_SITES)
     yield Option("sched-url", k.TEXT, "Address of a running Dask scheduler.", ("dask/scheduler",))
     text = "First port tried for the Dask scheduler."
     yield _integer("dask-scheduler-port", text, DASK_STARTED, 8786)

@@ -236,7 +236,8 @@ def _refuse_unread(merged: RunOptions) -> None:
     own = [name for name, option in SCHEMA.items() if option.executors != EVERY and merged.reads(name)]
     lines.append(
         f"Besides what every executor reads, {merged.executor} reads: {', '.join(own) or 'nothing'}. Remove "
-        "the others, or put them into a section NAME@SITE: of the file, for the executor that they are for."
+        "the others, or put them into a section NAME@SITE: of the file, for the executor that they are for "
+        "(docs/run-options.md)."
     )
     raise OptionError("\n".join(lines))
 

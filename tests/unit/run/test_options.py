@@ -99,7 +99,7 @@ def test_every_section_passes_the_schema_and_is_read_by_its_executor(section):
 
 @pytest.mark.parametrize("option", SCHEMA.values(), ids=SCHEMA)
 def test_readers_are_executors_that_exist(option):
-    systems = {f"{name}/{system}" for name in EXECUTORS for system in get_args(Batch)}
+    systems = {f"{name}/{system}" for name in EXECUTORS for system in (*get_args(Batch), "here")}
     assert set(option.executors) <= {"all", *EXECUTORS, *systems}
 
 
