@@ -56,13 +56,17 @@ class Archive:
     def find(self, folder: str, name: str) -> Place | None:
         """Return where a module of a folder is; None when it is not here, or the folder is another now."""
         place = self.folders[folder].get(name)
-        if place is None:
+        # what is bound over a package, or edited in it, has an __init__.py of its own
+        if place is None or not self._as_written(folder):
             return None
+        return place if not place[0] or self._as_written(f"{folder}/{name}") else None
+
+    def _as_written(self, folder: str) -> bool:
         try:
             status = os.stat(folder)
         except OSError:
-            return None
-        return place if status.st_mtime <= self.time and status.st_dev == self.device else None
+            return False
+        return status.st_mtime <= self.time and status.st_dev == self.device
 
     def code(self, place: Place) -> CodeType:
         """Return the code of a module."""

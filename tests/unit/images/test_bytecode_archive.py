@@ -67,7 +67,18 @@ def test_a_folder_changed_later_is_looked_at(there):
     for path in module.parent.rglob("*.pyc"):
         path.unlink()
     code = "import meson; print(meson.pion.mass, type(meson.__spec__.loader).__name__)"
-    assert python(there, INSTALL + code) == "135 ArchiveLoader"
+    assert python(there, INSTALL + code) == "135 SourceFileLoader"
+
+
+def test_a_changed_package_runs_its_own_first_file(there):
+    package = there / "packages" / "meson"
+    (package / "__init__.py").write_text("mine = True")
+    for path in package.rglob("*.pyc"):
+        path.unlink()
+    # as for a folder that is mounted over it, the folder above is as it was
+    before = (there / "bytecode.bin").stat().st_mtime
+    os.utime(package, (before + 10, before + 10))
+    assert python(there, INSTALL + "import meson; print(meson.mine)") == "True"
 
 
 def test_a_folder_mounted_over_it_is_looked_at(there):
