@@ -114,6 +114,8 @@ class ParslExecutorFactory(ExecutorFactoryABC):
         assert self.worker_setup is not None
         self.parsl_config = self.make_config()
         self.plan.run_dir.mkdir(parents=True, exist_ok=True)
+        if not self.run_options.get("worker-debug"):
+            logging.getLogger("parsl").setLevel(logging.CRITICAL)  # what matters is said here
         log.info(">> Sending out jobs")
         try:
             self.dfk = parsl.load(self.parsl_config)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,8 +18,9 @@ from parsl.config import Config
 from parsl.executors import HighThroughputExecutor
 from parsl.launchers import SingleNodeLauncher, SrunLauncher
 
-from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
+from pocket_coffea.errors import ConfigurationError
 from pocket_coffea.executors.batch_request import BatchRequest, batch_request
+from pocket_coffea.executors.parsl_options import SLURM_NAMES, escaped, slurm_options, submit_address
 from pocket_coffea.executors.parsl_providers import HTCondorBlocks, SlurmBlocks
 from pocket_coffea.executors.worker_environment import fill_in, is_shared
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pocket_coffea.executors.setup import WorkerSetup
     from pocket_coffea.sites.site import Site
 
-__all__ = ["ParslPlan", "escaped", "slurm_options", "submit_address"]
+__all__ = ["ParslPlan"]
 
 _POOL = "parsl.executors.high_throughput.process_worker_pool"
 _CERTIFICATES = "certificates"
@@ -44,7 +44,6 @@ _POOL_ARGUMENTS = (
 _HEARTBEAT_S, _LOST_S = 10, 60
 #: A job takes no new chunk when it has so little time left [s], or a tenth of its time.
 _DRAIN_S = 600
-_SLURM_KEYS = ("partition", "account", "scheduler-options")
 
 
 class ParslPlan:
@@ -60,7 +59,7 @@ class ParslPlan:
         self.output = Path(outputdir).absolute()
         self.shared = [fill_in(name, str(self.output)) for name in site.shared]
         self.slurm = slurm_options(site, options) if site.batch == "slurm" else {}
-        named = {key: options.get(key) or self.slurm.get(other) for key, other in _SLURM_NAMES.items()}
+        named = {key: options.get(key) or self.slurm.get(other) for key, other in SLURM_NAMES.items()}
         self.request: BatchRequest = batch_request(site, {**options, **named})
         self.run_dir = self._run_dir()
         #: Whether the workers read the files of the run in place.
@@ -238,50 +237,6 @@ class ParslPlan:
         if is_shared(str(self.output), self.shared):
             return str(self.output / str(self.options.get("logs-dir") or "logs_parsl"))
         return "."  # where the job runs
-
-
-#: Options of a batch request by the entry of the option ``slurm`` that says the same.
-_SLURM_NAMES = {"queue": "partition", "account": "account"}
-
-
-def slurm_options(site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of the option ``slurm``; what it does not say is as the site has it.
-
-    Raises OptionError for an unknown entry.
-    """
-    given = options.get("slurm") or {}
-    for key in given:
-        if str(key).replace("_", "-") not in _SLURM_KEYS:
-            msg = f"run option slurm: there is no entry {key!r}. {did_you_mean(key, _SLURM_KEYS)}"
-            raise OptionError(msg)
-    site_default = site.executors.get("parsl", {}).get("slurm") or {}
-    return {**site_default, **{str(key).replace("_", "-"): value for key, value in given.items()}}
-
-
-def escaped(text: str) -> str:
-    """Return text that stays as it is when Parsl twice fills in what is between braces.
-
-    >>> escaped("a{b}").format().format()
-    'a{b}'
-    """
-    return text.replace("{", "{{{{").replace("}", "}}}}")
-
-
-def submit_address() -> str:
-    """Return the IPv4 address at which workers reach this machine: that of its name, or, where this is the
-    loopback address as on many laptops, of its default route."""
-    try:
-        address = socket.gethostbyname(socket.getfqdn())
-    except OSError:
-        address = "127.0.0.1"
-    if not address.startswith("127."):
-        return address
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # nothing is sent; the address is reserved for documentation
-            return str(probe.getsockname()[0])
-        except OSError:
-            return address
 
 
 def _clock(seconds: int) -> str:

@@ -95,14 +95,11 @@ class TaskPool:
                 if future is None:
                     continue
                 index = running.pop(future)
-                try:
-                    answer = future.result()
-                except self._lost as exc:
-                    losses[index] += 1
-                    self._again(describe(items[index]), losses[index], exc)
+                answer = self._answer(future, describe(items[index]), losses, index)
+                if answer is None:
                     waiting.appendleft(index)
-                    continue
-                yield index, self._open(answer)
+                else:
+                    yield index, self._open(answer)
         finally:
             for future in running:
                 future.cancel()
@@ -138,6 +135,19 @@ class TaskPool:
         except queue.Empty:
             self._watch()
             return None
+
+    def _answer(self, future: Future[Answer], what: str, losses: Counter[int], index: int) -> Answer | None:
+        """Return the answer, None when the worker was lost before it could give one."""
+        try:
+            return future.result()
+        except self._lost as exc:
+            losses[index] += 1
+            self._again(what, losses[index], exc)
+            return None
+        except Exception as exc:
+            self._watch()  # raises what ended all workers
+            msg = f"the task was not run ({what}): {type(exc).__name__}: {exc}"
+            raise ProcessingError(msg) from exc
 
     def _again(self, what: str, losses: int, exc: BaseException) -> None:
         if losses > MAX_LOSSES:

@@ -263,3 +263,18 @@ def test_workers_work_where_the_run_was_started(tmp_path):
     data = cloudpickle.dumps(lambda _item: os.getcwd())
     shared = Shared(hashlib.sha256(data).hexdigest(), data=data, folder=str(tmp_path))
     assert run_task(shared, 0).result == str(tmp_path)
+
+
+def test_a_task_that_was_not_run_says_what_ended_the_workers():
+    def submit(*_):
+        future: Future = Future()
+        future.set_exception(RuntimeError("executor is in a bad state"))
+        return future
+
+    def problem():
+        raise ProcessingError("3 batch jobs could not start a worker")
+
+    with pytest.raises(ProcessingError, match="3 batch jobs"):
+        executor(TaskPool(submit, 1, watch=problem))(ITEMS, chunk, None)
+    with pytest.raises(ProcessingError, match=r"not run.*bad state"):
+        executor(TaskPool(submit, 1))(ITEMS, chunk, None)
