@@ -24,6 +24,8 @@ NAME = "xrootd"
 USAGE = f"xrootd SITE down|frozen|slow|corrupt FILE|up, SITE is {' or '.join(SITES)}, FILE is /store/..."
 FLIPPED = 4096  # bytes
 SETTLE_SECONDS = 30.0
+THAW_SECONDS = 8.0
+REDIRECTOR_DAEMON = "xrootd-redirector"
 
 
 def switch(supervisor: Supervisor, words: list[str]) -> str:
@@ -118,8 +120,20 @@ def _up(supervisor: Supervisor, supervised: Supervised, site: Site) -> str:
         restart(supervised, site)
     else:
         supervised.start_daemons(site.daemon)
-    _settle(supervised, site)
+        _thaw(supervised, site)
     return f"{site.name} is up"
+
+
+def _thaw(supervised: Supervised, site: Site) -> None:
+    """Wait for a site that went on. After half a minute of frost a redirector may send clients to the site
+    without its port, and only a new redirector forgets that."""
+    try:
+        until_ready(lambda: check_site(site), THAW_SECONDS, site.name)
+        supervised.check_now()
+    except LabError:
+        supervised.stop(REDIRECTOR_DAEMON)
+        supervised.start_daemons(REDIRECTOR_DAEMON)
+        _settle(supervised, site)
 
 
 def _resume(supervised: Supervised, site: Site) -> None:
