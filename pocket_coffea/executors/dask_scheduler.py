@@ -38,7 +38,10 @@ def scheduler_options(options: Mapping[str, Any]) -> dict[str, Any]:
         return found  # Dask looks for an address itself
     if ours:
         return {**found, "host": address}
-    # a name of a gateway: the port is forwarded to this machine
+    # the name of another machine, which forwards the port to this one
+    if port == 0:
+        msg = f"run option dask-scheduler-port = 0: the host {host!r} can only forward a port that is known."
+        raise OptionError(msg)
     return {**found, "contact_address": f"tls://{host}:{port}"}
 
 

@@ -1,0 +1,223 @@
+"""``dask@SITE`` on the real HTCondor: equal to iterative to the bit, in the pinned image, with nothing
+shared, and what remains when workers, machines or the user's patience are lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+from distributed import Client
+
+from ci.lab.layout import PHYSICIST, SHARED
+from ci.lab.process import run
+from ci.lab.services.data import catalogue
+from ci.lab.services.xrootd import SITES
+from tests.lab.dask_runs import OPTIONS, SECRETS, in_image, leaves_nothing, scheduler_of
+from tests.lab.parsl_runs import Analysis, content, jobs, provenance
+
+FNAL = SITES["fnal"]
+#: Small chunks, so that there is something to interrupt.
+SMALL = ("-c", "50")
+
+
+@pytest.fixture(scope="module")
+def analysis():
+    folder = SHARED / PHYSICIST / f"dask-condor-{os.getpid()}"
+    folder.mkdir(parents=True)
+    yield Analysis(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def expected(analysis):
+    """What iterative gives, by the further arguments of a run."""
+    known: dict[tuple[str, ...], list] = {}
+
+    def get(*more: str) -> list:
+        if more not in known:
+            output = analysis.folder / f"iterative-{len(known)}"
+            analysis.run("iterative", output, {"tree-reduction": 4}, *more)
+            known[more] = content(output)
+        return known[more]
+
+    return get
+
+
+@pytest.fixture(autouse=True)
+def clean_queue():
+    yield
+    run(["condor_rm", "-all"], timeout=30, check=False)
+
+
+@pytest.mark.parametrize("site", ["lxplus", "brux", "rubin", "RWTH", "lpc"])
+def test_the_documented_string_gives_the_bits_of_iterative(site, analysis, expected, shared_folder):
+    output = shared_folder / "out"
+    said = analysis.run(f"dask@{site}", output, {**OPTIONS, "skip-bad-files": False})
+    assert content(output) == expected()
+    for text in (">> Sending out jobs", ">> Waiting for the first job to start...", "ssh -N -L"):
+        assert text in said
+    found = provenance(output)["workers"]
+    assert (found["site"], found["batch"], found["kind"]) == (site, "htcondor", "virtualenv")
+    assert leaves_nothing(output)
+
+
+def test_workers_in_the_pinned_image(analysis, expected, shared_folder):
+    output = shared_folder / "out"
+    analysis.run("dask@lab", output, in_image())
+    assert content(output) == expected()
+    found = provenance(output)["workers"]
+    assert found["kind"] == "image"
+    assert found["image"]["digest"].startswith("sha256:")
+    logs = "".join(path.read_text() for path in output.glob("condor_log/*.err"))
+    assert "file: sha256; Python 3.13" in logs  # the check at the start of the job
+    assert leaves_nothing(output)
+
+
+def test_nothing_is_shared(analysis, shared_folder, monkeypatch):
+    """Everything travels with the job to a worker that sees no folder of this machine; events by XRootD."""
+    remote = shutil.copytree(analysis.config.parent, shared_folder / "remote")
+    (file,) = [file for file in catalogue() if "/DYJets" in file["dataset"] and FNAL.rse in file["sites"]][:1]
+    datasets = json.loads((remote / "datasets.json").read_text())
+    datasets["DYJetsToLL_2018"]["files"] = [f"root://{FNAL.address}/{file['lfn']}"]
+    (remote / "datasets.json").write_text(json.dumps(datasets))
+    monkeypatch.setattr(analysis, "config", remote / "config.py")
+    chosen = ("--filter-datasets", "DYJetsToLL_2018")
+    analysis.run("iterative", shared_folder / "iterative", {"tree-reduction": 4}, *chosen)
+    monkeypatch.setenv("_CONDOR_APPEND_REQUIREMENTS", "TARGET.HasSharedFS =?= False")
+    output = shared_folder / "out"
+    options = in_image(**{"shared-folders": [], "apptainer-binds": []})
+    said = analysis.run("dask@lab", output, options, *chosen)
+    assert content(output) == content(shared_folder / "iterative")
+    assert "do not see the output folder: completed chunks are not kept" in said
+    logs = "".join(path.read_text() for path in output.glob("condor_log/*.log"))
+    assert "127.0.0.1:9620" in logs or "bare.site" in logs
+    assert leaves_nothing(output)
+
+
+def test_secrets_are_private_and_only_there_during_the_run(analysis, shared_folder, until):
+    output = shared_folder / "out"
+    running = analysis.start("dask@lxplus", output, OPTIONS, *SMALL)
+    folder = until(lambda: next(iter(output.glob(".workers-*")), None), 60)
+    until(lambda: all((folder / name).exists() for name in SECRETS), 60)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {(folder / name).stat().st_mode & 0o777 for name in SECRETS} == {0o600}
+    until(lambda: running.says("chunks,"), 120)
+    running.interrupt()
+    assert running.end() == 130
+    assert leaves_nothing(output)
+
+
+def test_a_client_without_the_certificate_of_the_run_is_refused(analysis, shared_folder, until):
+    output = shared_folder / "out"
+    running = analysis.start("dask@lxplus", output, OPTIONS, *SMALL)
+    address = scheduler_of(running, until, output)
+    with pytest.raises(OSError, match=r"Connection reset by peer|Timed out|closed"):
+        Client(address.replace("tls://", "tcp://"), timeout=5)
+    with pytest.raises(OSError, match=r"(?i)certificate|unknown ca|alert|Timed out"):
+        Client(address, timeout=5)  # with the lab's certificates, which are of another authority
+    running.interrupt()
+    assert running.end() == 130
+    assert leaves_nothing(output)
+
+
+def test_a_worker_that_is_killed_costs_its_chunk(analysis, expected, shared_folder, until, fault):
+    output = shared_folder / "out"
+    running = analysis.start("dask@lxplus", output, OPTIONS, *SMALL)
+    until(lambda: running.says(r"[1-9]\d*/\d+ chunks,"), 180)
+    fault("node", "kill-job", next(job for job in jobs() if job.startswith("condor:")))
+    assert running.end() == 0, running.text
+    assert content(output) == expected(*SMALL)
+    assert leaves_nothing(output)
+
+
+def test_the_schedd_dies_in_the_middle(analysis, expected, shared_folder, until, fault):
+    output = shared_folder / "out"
+    running = analysis.start("dask@lxplus", output, OPTIONS, *SMALL)
+    until(lambda: running.says(r"[1-9]\d*/\d+ chunks,"), 180)
+    fault("condor", "schedd-kill")
+    assert running.end() == 0, running.text
+    assert content(output) == expected(*SMALL)
+    assert leaves_nothing(output)
+
+
+def test_what_is_asked_for_is_what_the_job_asks_for(analysis, shared_folder, until):
+    output = shared_folder / "out"
+    options = {
+        **OPTIONS,
+        "cores-per-worker": 2,
+        "disk-per-worker": "300MB",
+        "queue": "longlunch",
+        "dask-job-extra-directives": {"MY.Mark": '"mine"'},
+        "adaptive": True,
+    }
+    running = analysis.start("dask@lxplus", output, options, *SMALL)
+    until(lambda: running.says("first worker is there"), 120)
+    names = ("RequestCpus", "RequestMemory", "RequestDisk", "JobFlavour", "Mark", "SendCredential")
+    rows = run(["condor_q", "-af", *names], timeout=30).stdout.splitlines()
+    assert rows[0].split() == ["2", "954", "293888", "longlunch", "mine", "true"]
+    assert len(rows) == 1  # adaptive: one at first
+    running.interrupt()
+    assert running.end() == 130
+    assert leaves_nothing(output)
+
+
+def test_an_image_that_is_missing_is_told_with_the_batch_systems_words(analysis, shared_folder):
+    image = shared_folder / "gone.sif"
+    shutil.copy("/shared/images/busybox.sif", image)
+    options = in_image(**{"worker-image": str(image)})
+    # the job's machine looks for another file than the one that was checked here
+    options["dask-job-extra-directives"] = {"MY.SingularityImage": '"/shared/images/none.sif"'}
+    said = analysis.run("dask@lab", shared_folder / "out", options, code=3)
+    assert "No worker has started: all 2 jobs have ended or are held." in said
+    assert "held:" in said
+    assert "none.sif" in said
+    assert leaves_nothing(shared_folder / "out")
+
+
+def test_the_wrong_image_stops_the_worker_and_its_words_are_shown(analysis, shared_folder):
+    """Without an image where one was named: the check says so, with its own exit code."""
+    options = in_image(**{"dask-job-extra-directives": {"MY.SingularityImage": "undefined"}})
+    said = analysis.run("dask@lab", shared_folder / "out", options, code=3)
+    assert "exit code 7" in said
+    assert "condor_log/worker-" in said
+    assert leaves_nothing(shared_folder / "out")
+
+
+def test_nothing_matches(analysis, shared_folder):
+    options = {**OPTIONS, "mem-per-worker": "900GB", "dask-worker-start-timeout": 25}
+    said = analysis.run("dask@lxplus", shared_folder / "out", options, code=3)
+    assert "No worker has started within 25 s" in said
+    assert "idle for" in said
+    assert leaves_nothing(shared_folder / "out")
+
+
+def test_a_command_that_fails_stops_the_worker_and_is_shown(analysis, shared_folder):
+    options = {**OPTIONS, "custom-setup-commands": ["echo first", "ls /nowhere"]}
+    said = analysis.run("dask@lxplus", shared_folder / "out", options, code=3)
+    assert "exit code 78" in said
+    assert "custom-setup-commands, command 2 of 2" in said
+    assert leaves_nothing(shared_folder / "out")
+
+
+def test_a_queue_that_does_not_exist(analysis, shared_folder):
+    said = analysis.run("dask@lxplus", shared_folder / "out", OPTIONS, "-q", "expresso", code=1)
+    assert "Did you mean 'espresso'" in said
+    assert "microcentury 1:00:00" in said
+    assert not jobs()
+
+
+def test_a_busy_port_is_skipped(analysis, shared_folder):
+    said = analysis.run("dask@lxplus", shared_folder / "out", {**OPTIONS, "dask-scheduler-port": 8786})
+    assert "port 8786 is busy" in said  # the lab's own scheduler
+    assert leaves_nothing(shared_folder / "out")
+
+
+def test_a_performance_report_is_written(analysis, shared_folder):
+    output = shared_folder / "out"
+    analysis.run("dask@lxplus", output, {**OPTIONS, "performance-report": True})
+    page = (output / "dask-report.html").read_text()
+    assert "<title>Dask Performance Report</title>" in page
+    assert "task-stream" in page.lower() or "Task Stream" in page
