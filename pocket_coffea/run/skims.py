@@ -29,10 +29,16 @@ class SkimDefinition:
         self._processed: set[str] = set()
 
     def add(self, output: dict[str, Any], tolerated: Collection[str] = ()) -> None:
-        """Add the datasets of a postprocessed output; does nothing for an output without skimmed files."""
+        """Add the datasets of a postprocessed output; does nothing for an output without skimmed files.
+
+        That of a job, which is postprocessed when it is merged, has no definition of its own.
+        """
         from pocket_coffea.utils.skim import save_skimed_dataset_definition
 
         if "skimmed_files" not in output:
+            return
+        if not output.get("datasets_metadata"):
+            log.info("The output is not postprocessed: merge-outputs writes the definition of the skims.")
             return
         self._processed.update(output.get("cutflow", {}).get("initial", {}))
         part = self.folder.path / f".{SKIM_DEFINITION}.group"

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pocket_coffea.errors import OutputError
+from pocket_coffea.errors import OutputError, PocketCoffeaError
 
 __all__ = ["whole_file", "write_whole"]
 
@@ -46,8 +46,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
+        if isinstance(error, PocketCoffeaError):
+            raise  # the block has said it already
         msg = f"{target} cannot be written: {error.strerror or error}."
         raise OutputError(msg) from error
     finally:
