@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.bench.__main__ import sample
 
-N_EVENTS = 6_000
+N_EVENTS = 3_000
 TARGET_SECONDS = 0.02
 
 
