@@ -44,6 +44,8 @@ _STATUS_ROUTES = [
     "distributed.http.health",
     "distributed.http.statics",
 ]
+#: A worker that is killed while its image is taken away would leave gigabytes where the run was started.
+_NO_CORE = "ulimit -c 0"
 #: How long a worker looks for its scheduler when ``death-timeout`` is not given [s].
 _DEATH_TIMEOUT = 300
 
@@ -119,7 +121,7 @@ def connect_started(
     certificates = make_certificates()
     connection = Connection()
     with connection.complete_or_closed():
-        setup = connection.setup = WorkerSetup.prepare(site, options, outputdir, lines)
+        setup = connection.setup = WorkerSetup.prepare(site, options, outputdir, [_NO_CORE, *lines])
         connection.proxy = setup.proxy
         connection.undo.callback(setup.close)
         for name, content in certificates.worker_files().items():

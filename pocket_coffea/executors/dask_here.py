@@ -24,8 +24,6 @@ from pocket_coffea.utils.process import start_command
 
 __all__ = ["LocalWorkers"]
 
-log = logging.getLogger(__name__)
-
 #: How long a worker may take to end when it is asked to [s].
 _PATIENCE = 5.0
 

@@ -15,10 +15,13 @@ from ci.lab.layout import PHYSICIST, SHARED
 from ci.lab.process import run
 from ci.lab.services.data import catalogue
 from ci.lab.services.xrootd import SITES
-from tests.lab.dask_runs import OPTIONS, SECRETS, in_image, leaves_nothing, scheduler_of
+from tests.lab import dask_runs
+from tests.lab.dask_runs import SECRETS, in_image, leaves_nothing, scheduler_of
 from tests.lab.parsl_runs import Analysis, content, jobs, provenance
 
 FNAL = SITES["fnal"]
+#: Sites ask for more disk than the lab has.
+OPTIONS = {**dask_runs.OPTIONS, "disk-per-worker": "100MB"}
 #: Small chunks, so that there is something to interrupt.
 SMALL = ("-c", "50")
 
