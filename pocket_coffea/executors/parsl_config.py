@@ -62,6 +62,8 @@ class ParslPlan:
         named = {key: options.get(key) or self.slurm.get(other) for key, other in SLURM_NAMES.items()}
         self.request: BatchRequest = batch_request(site, {**options, **named})
         self.run_dir = self._run_dir()
+        # ZeroMQ finds the keys by a pattern, in which brackets are not themselves
+        _require_plain(setup.folder.path, "The folder of the run", "an output folder (-o)")
         #: Whether the workers read the files of the run in place.
         self.in_place = is_shared(str(setup.folder.path), self.shared)
         self.nodes = int(options.get("nodes-per-block") or 1)
@@ -78,12 +80,7 @@ class ParslPlan:
         logs = self.output / fill_in(str(self.options.get("logs-dir") or "logs_parsl"), str(self.output))
         path = Path(fill_in(os.path.expandvars(str(given)))).expanduser() if given else logs / "parsl_runinfo"
         path = path.absolute()
-        if any(letter in str(path) for letter in " \t\n\"'\\,;&|<>$`*?(){}"):
-            msg = (
-                f"Parsl's run folder {str(path)!r} has a blank or a special letter in its name, which does "
-                "not go through the submit files of batch systems. Give another one: parsl-run-dir, or -o."
-            )
-            raise ConfigurationError(msg)
+        _require_plain(path, "Parsl's run folder", "parsl-run-dir, or -o")
         if self.site.batch == "slurm" and not is_shared(str(path), self.shared):
             msg = (
                 f"Parsl's run folder {path} is not seen by the workers of {self.site.name}, which share "
@@ -237,6 +234,15 @@ class ParslPlan:
         if is_shared(str(self.output), self.shared):
             return str(self.output / str(self.options.get("logs-dir") or "logs_parsl"))
         return "."  # where the job runs
+
+
+def _require_plain(path: Path, what: str, option: str) -> None:
+    if any(letter in str(path) for letter in " \t\n\"'\\,;&|<>$`*?()[]{}"):
+        msg = (
+            f"{what} {str(path)!r} has a blank or a special letter in its name, which does not go through "
+            f"the submit files of batch systems and through Parsl. Give another one: {option}."
+        )
+        raise ConfigurationError(msg)
 
 
 def _clock(seconds: int) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from parsl.jobs.states import JobState, JobStatus
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 POLL_S = 20
 #: Longest time a question to the batch system may take [s].
 COMMAND_S = 120.0
+#: A batch system that is away for a moment is asked again after these pauses [s]; how its commands say so.
+_PAUSES_S = (5, 10, 20)
+_AWAY = ("find address of", "failed to connect", "communication error", "unable to contact", "timed out")
 
 
 class _Blocks:
@@ -54,6 +58,18 @@ class _Blocks:
     def open_jobs(self) -> list[str]:
         """Return the jobs that, as far as is known, have not ended."""
         return [job for job, known in self.resources.items() if not known["status"].terminal]
+
+    def _patiently(self, submit: Callable[[], Any]) -> str:
+        """Return the job that ``submit`` submits; raises what Parsl's provider raises."""
+        for pause in _PAUSES_S:
+            try:
+                return str(submit())
+            except Exception as error:
+                if not any(words in str(error).lower() for words in _AWAY):
+                    raise
+                log.info("%s does not take jobs now, trying again: %s", self.system, error)
+                time.sleep(pause)
+        return str(submit())
 
     def cancel(self, job_ids: Iterable[str]) -> list[bool]:
         """Remove jobs, running ones too."""
@@ -93,6 +109,10 @@ class HTCondorBlocks(_Blocks, CondorProvider):
     """Each block is a job of HTCondor."""
 
     system = "htcondor"
+
+    def submit(self, command: str, tasks_per_node: int, job_name: str = "parsl") -> str:
+        submit = super().submit
+        return self._patiently(lambda: submit(command, tasks_per_node, job_name))
 
     def _status(self) -> None:
         jobs = self.open_jobs()
@@ -137,6 +157,10 @@ class SlurmBlocks(_Blocks, SlurmProvider):
     """Each block is a job of Slurm."""
 
     system = "slurm"
+
+    def submit(self, command: str, tasks_per_node: int, job_name: str = "parsl") -> str:
+        submit = super().submit
+        return self._patiently(lambda: submit(command, tasks_per_node, job_name))
 
     def _status(self) -> None:
         jobs = self.open_jobs()

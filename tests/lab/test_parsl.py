@@ -28,6 +28,16 @@ def analysis():
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def output(request):
+    """Return an output folder that workers see, and in whose name there are no brackets."""
+    letters = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)
+    folder = SHARED / PHYSICIST / f"{letters}-{os.getpid()}"
+    folder.mkdir(parents=True)
+    yield folder / "out"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="module")
 def expected(analysis):
     """What iterative gives, by the further arguments of a run."""
@@ -58,9 +68,8 @@ def clean_queues():
 
 @pytest.mark.parametrize("executor", STRINGS)
 def test_the_documented_string_gives_the_bits_of_iterative(
-    analysis, expected, options, shared_folder, until, executor
+    analysis, expected, options, output, until, executor
 ):
-    output = shared_folder / "out"
     text = analysis.run(executor, output, options | STRINGS[executor])
     assert ">> Sending out jobs" in text
     assert ">> Waiting for the first job to start..." in text
@@ -87,35 +96,35 @@ def test_slurm_needs_folders_that_the_workers_see(analysis, options, tmp_path):
     assert jobs() == {}
 
 
-def test_what_a_job_asks_for_is_what_the_options_say(analysis, options, shared_folder, until):
+def test_what_a_job_asks_for_is_what_the_options_say(analysis, options, output, until):
     asked = options | {
         "cores-per-worker": 2,
         "mem-per-worker": "1.5GB",
         "disk-per-worker": "2GB",
         "requirements": "TARGET.HasSharedFS =?= True",
         "scaleout": 1,
-        "parsl-runinfo": str(shared_folder / "elsewhere"),
+        "parsl-runinfo": str(output.parent / "elsewhere"),
         "worker-debug": True,
         "walltime": "1:30:00",
     }
     asked.pop("parsl-run-dir")
-    running = analysis.start("parsl@DESY", shared_folder / "out", asked)
+    running = analysis.start("parsl@DESY", output, asked)
     until(lambda: running.says("the first worker is there"), 60)
     (job,) = [name.partition(":")[2] for name in jobs()]
     words = ("RequestCpus", "RequestMemory", "RequestDisk", "RequestRuntime", "Requirements")
-    found = run(["condor_q", job, "-af:,", *words], timeout=30).stdout
+    found = run(["condor_q", job, "-af:r,", *words], timeout=30).stdout
     assert running.end() == 0, running.text
     cores, memory, disk, runtime = [float(each) for each in found.split(",")[:4]]
     assert (cores, memory, runtime) == (2, 1431, 5400)
     assert 1_950_000 <= disk <= 2_000_000  # KiB
     assert "HasSharedFS" in found
-    debug = list((shared_folder / "elsewhere" / "000").glob("**/worker_*.log"))
+    debug = list((output.parent / "elsewhere" / "000").glob("**/worker_*.log"))
     assert len(debug) == 2  # one process for each core
-    assert (shared_folder / "elsewhere" / "000" / "parsl.log").stat().st_size
-    assert left_behind(shared_folder / "out") == []
+    assert (output.parent / "elsewhere" / "000" / "parsl.log").stat().st_size
+    assert left_behind(output) == []
 
 
-def test_what_a_slurm_job_asks_for(analysis, options, shared_folder, until):
+def test_what_a_slurm_job_asks_for(analysis, options, output, until):
     asked = options | {
         "slurm": {"partition": "c23ms", "account": "cms-top", "scheduler-options": "#SBATCH --comment=mine"},
         "srun-overrides": "--label",
@@ -125,7 +134,7 @@ def test_what_a_slurm_job_asks_for(analysis, options, shared_folder, until):
         "nodes-per-block": 1,
         "scaleout": 1,
     }
-    running = analysis.start("parsl@CLAIX", shared_folder / "out", asked)
+    running = analysis.start("parsl@CLAIX", output, asked)
     until(lambda: running.says("the first worker is there"), 60)
     (job,) = [name.partition(":")[2] for name in jobs()]
     shown = run(["scontrol", "show", "job", job], timeout=30).stdout
@@ -133,7 +142,7 @@ def test_what_a_slurm_job_asks_for(analysis, options, shared_folder, until):
     for text in ("Account=cms-top", "Partition=c23ms", "TimeLimit=00:30:00", "Comment=mine", "CPUs/Task=2"):
         assert text in shown
     assert "MinMemoryNode=954M" in shown
-    logs = list((shared_folder / "out" / "logs_parsl").glob("**/worker_*.log"))
+    logs = list((output / "logs_parsl").glob("**/worker_*.log"))
     assert len(logs) == 1
 
 
@@ -141,10 +150,7 @@ def test_what_a_slurm_job_asks_for(analysis, options, shared_folder, until):
 
 
 @pytest.mark.parametrize("executor", ["parsl@RWTH", "parsl@CLAIX"])
-def test_a_killed_batch_job_costs_its_chunk(
-    analysis, expected, options, shared_folder, until, fault, executor
-):
-    output = shared_folder / "out"
+def test_a_killed_batch_job_costs_its_chunk(analysis, expected, options, output, until, fault, executor):
     running = analysis.start(executor, output, options | STRINGS[executor], *SMALL)
     until(lambda: running.says(r"planned in"), 90)
     victim = next(iter(jobs()))
@@ -154,8 +160,7 @@ def test_a_killed_batch_job_costs_its_chunk(
     until(lambda: left_behind(output) == [], 15)
 
 
-def test_a_killed_worker_costs_its_chunk(analysis, expected, options, shared_folder, until):
-    output = shared_folder / "out"
+def test_a_killed_worker_costs_its_chunk(analysis, expected, options, output, until):
     running = analysis.start("parsl@CLAIX", output, options | SLURM, *SMALL)
     until(lambda: running.says(r"planned in"), 90)
     workers = run(["pgrep", "-u", "physicist", "-f", "multiprocessing.spawn.*spawn_main"], timeout=30).stdout
@@ -164,10 +169,17 @@ def test_a_killed_worker_costs_its_chunk(analysis, expected, options, shared_fol
     assert content(output) == expected(*SMALL)
 
 
+def test_a_schedd_that_starts_again_costs_nothing(analysis, expected, options, output, until, fault):
+    running = analysis.start("parsl@RWTH", output, options, *SMALL)
+    fault("condor", "schedd-kill")  # while jobs are being submitted, or soon after
+    assert running.end() == 0, running.text
+    assert content(output) == expected(*SMALL)
+    until(lambda: left_behind(output) == [], 30)
+
+
 @pytest.mark.parametrize("executor", ["parsl@RWTH", "parsl@CLAIX"])
 @pytest.mark.parametrize("moment", ["Waiting for the first job", "planned in"])
-def test_ctrl_c_leaves_nothing(analysis, options, shared_folder, until, executor, moment):
-    output = shared_folder / "out"
+def test_ctrl_c_leaves_nothing(analysis, options, output, until, executor, moment):
     running = analysis.start(executor, output, options | STRINGS[executor], *SMALL)
     until(lambda: running.says(moment), 90)
     running.interrupt()
@@ -175,63 +187,61 @@ def test_ctrl_c_leaves_nothing(analysis, options, shared_folder, until, executor
     until(lambda: left_behind(output) == [], 15)
 
 
-def test_a_killed_run_leaves_no_worker(analysis, options, shared_folder, until):
-    output = shared_folder / "out"
+def test_a_killed_run_leaves_no_worker(analysis, options, output, until):
     running = analysis.start("parsl@RWTH", output, options, *SMALL)
     until(lambda: running.says(r"planned in"), 90)
     os.kill(running.process.pid, signal.SIGKILL)
     until(lambda: jobs() == {}, 90)  # the workers hear nothing any more and end
 
 
-def test_an_error_in_the_analysis_ends_the_run_with_its_traceback(analysis, options, shared_folder, until):
-    folder = shared_folder / "broken"
+def test_an_error_in_the_analysis_ends_the_run_with_its_traceback(analysis, options, output, until):
+    folder = output.parent / "broken"
     shutil.copytree(analysis.config.parent, folder)
     workflow = (folder / "workflow.py").read_text()
     name = "apply_object_preselection(self, variation):"
     assert name in workflow
     broken = workflow.replace(name, f"{name}\n        raise ValueError('no muons today')")
     (folder / "workflow.py").write_text(broken)
-    argv = analysis.argv("parsl@CLAIX", shared_folder / "out", options | SLURM)
+    argv = analysis.argv("parsl@CLAIX", output, options | SLURM)
     argv[argv.index("--cfg") + 1] = str(folder / "config.py")
     done = run(argv, cwd=folder, timeout=240, check=False)
     assert done.returncode == 3
     assert "no muons today" in done.stdout
     assert "workflow.py" in done.stdout
-    until(lambda: left_behind(shared_folder / "out") == [], 15)
+    until(lambda: left_behind(output) == [], 15)
 
 
 # -- nothing starts
 
 
-def test_a_partition_that_does_not_exist_is_named_at_once(analysis, options, shared_folder):
-    site = shared_folder / "aachen.yaml"
+def test_a_partition_that_does_not_exist_is_named_at_once(analysis, options, output):
+    site = output.parent / "aachen.yaml"
     text = Path("/project/sites/CLAIX.yaml").read_text()
     site.write_text(text.replace("name: CLAIX", "name: aachen").replace("c23ms", "nowhere"))
     more = ("--site-file", str(site))
-    said = analysis.run("parsl@aachen", shared_folder / "out", options | SLURM, *more, code=3)
+    said = analysis.run("parsl@aachen", output, options | SLURM, *more, code=3)
     assert "could not be submitted" in said
     assert "invalid partition specified: nowhere" in said
-    assert left_behind(shared_folder / "out") == []
+    assert left_behind(output) == []
 
 
-def test_jobs_that_match_no_machine_end_with_the_reason(analysis, options, shared_folder):
+def test_jobs_that_match_no_machine_end_with_the_reason(analysis, options, output):
     never = options | {"requirements": 'TARGET.Machine == "moon.site"', "parsl-worker-start-timeout": 20}
-    said = analysis.run("parsl@RWTH", shared_folder / "out", never, code=3)
+    said = analysis.run("parsl@RWTH", output, never, code=3)
     assert "No worker has started for" in said
     assert "job" in said
-    assert left_behind(shared_folder / "out") == []
+    assert left_behind(output) == []
 
 
-def test_workers_that_end_at_once_end_the_run_with_their_last_words(analysis, options, shared_folder):
+def test_workers_that_end_at_once_end_the_run_with_their_last_words(analysis, options, output):
     failing = options | SLURM | {"custom-setup-commands": ["export FINE=1", "ls /nonexistent-folder"]}
-    said = analysis.run("parsl@CLAIX", shared_folder / "out", failing, code=3)
+    said = analysis.run("parsl@CLAIX", output, failing, code=3)
     assert "batch jobs could not start a worker" in said
     assert "nonexistent-folder" in said
-    assert left_behind(shared_folder / "out") == []
+    assert left_behind(output) == []
 
 
-def test_several_groups_use_the_same_workers(analysis, options, shared_folder):
-    output = shared_folder / "out"
+def test_several_groups_use_the_same_workers(analysis, options, output):
     said = analysis.run("parsl@CLAIX", output, options | SLURM, "--process-separately")
     assert said.count(">> Sending out jobs") == 1
     assert len(list(output.glob("output_*.coffea"))) == 3
