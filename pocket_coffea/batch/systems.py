@@ -20,6 +20,7 @@ __all__ = ["SYSTEMS", "BatchSystem", "Submission", "batch_system", "in_flight"]
 
 #: Seconds between two looks at whether removed jobs are gone.
 _STEP = 0.5
+_ASK_AGAIN = 10.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,9 +83,11 @@ class BatchSystem(abc.ABC):
         left = list(ids)
         if not left:
             return
-        self.cancel(left)
-        deadline = time.monotonic() + timeout
+        deadline, again = time.monotonic() + timeout, 0.0
         while True:
+            if time.monotonic() >= again:  # Slurm loses requests for jobs that are just starting
+                self.cancel(left)
+                again = time.monotonic() + _ASK_AGAIN
             known = self.query(left, since)
             left = [each for each in left if each in known and known[each].state in IN_QUEUE]
             if not left:

@@ -66,6 +66,13 @@ class Farm:
             time.sleep(0.2)
         pytest.fail(f"{self.system.name}: {[self.last.get(each) for each in ids]} after {self.patience} s")
 
+    def wait_for_starts(self, number):
+        """Wait until the jobs themselves say that they run."""
+        deadline = time.monotonic() + self.patience
+        while len(self.ran()) < number:
+            assert time.monotonic() < deadline, self.ran()
+            time.sleep(0.1)
+
     def ran(self):
         path = self.system.folder / "ran.txt"
         return path.read_text().splitlines() if path.exists() else []
@@ -104,6 +111,7 @@ class BatchSystemContract:
     def test_what_runs_is_removed_and_gone_when_remove_returns(self, farm):
         ids = farm.submit("jobs_all", ("sleep", "300"), ("sleep", "300"))
         farm.wait(ids.values(), {State.RUNNING})
+        farm.wait_for_starts(2)
         farm.system.remove(list(ids.values()), farm.since, timeout=60)
         events = farm.wait(ids.values())
         assert {event.state for event in events} == {State.REMOVED}
@@ -140,6 +148,7 @@ class BatchSystemContract:
     def test_a_killed_job_names_its_signal(self, farm):
         ids = farm.submit("jobs_all", ("sleep", "300"))
         farm.wait(ids.values(), {State.RUNNING})
+        farm.wait_for_starts(1)
         farm.kill(ids[0])
         (event,) = farm.wait(ids.values())
         assert (event.state, event.signal, event.exit_code) == (State.FAILED, 9, None)
