@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pocket_coffea.errors import OptionError, ResultsRefused, did_you_mean
 from pocket_coffea.run.merge_config import Configurations
-from pocket_coffea.run.merge_jobs import JobsFolder, read_jobs
+from pocket_coffea.run.merge_jobs import JobsFolder, local, read_jobs
 from pocket_coffea.run.merge_ledger import Gap
 from pocket_coffea.run.merge_provenance import KINDS
 from pocket_coffea.run.merge_read import MemoryLimit, natural_order
@@ -101,7 +101,7 @@ def merge_outputs(request: MergeRequest) -> MergeReport:
     if request.jobs_config is not None:
         return _merge_jobs(request, limit)
     inputs = _existing(request.files)
-    target = Path(str(request.output)).expanduser()
+    target = local(Path(), request.output)
     _check_targets([target], inputs, request)
     configurations = Configurations(request.configurations) if request.configurations else None
     base = inputs[0] if request.replace else None
@@ -140,7 +140,7 @@ def _all_or_none(report: MergeReport) -> Iterator[Deliver]:
 
 
 def _existing(files: Sequence[str]) -> list[Path]:
-    paths = [Path(file).expanduser() for file in files]
+    paths = [local(Path(), file) for file in files]
     seen: dict[Path, Path] = {}
     for path in paths:
         if not path.is_file():
@@ -178,7 +178,7 @@ def _merge_jobs(request: MergeRequest, limit: MemoryLimit) -> MergeReport:
         )
         raise OptionError(msg)
     default = jobs.output_dir / f"output_merged{FORMATS[request.format or 'coffea']}"
-    target = Path(request.output).expanduser() if request.output else default
+    target = local(Path(), request.output) if request.output else default
     configurations = Configurations(request.configurations or [jobs.configuration])
     blocks = _blocks(jobs, configurations)
     outputs: dict[int, dict[str, Path]] = {

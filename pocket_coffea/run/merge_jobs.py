@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pocket_coffea.errors import ConfigurationError, ResultsRefused
+from pocket_coffea.errors import ConfigurationError, OptionError, ResultsRefused
 from pocket_coffea.run.ledger import join_ranges
 from pocket_coffea.run.merge_ledger import PlannedFiles
 
-__all__ = ["Job", "JobsFolder", "planned_files", "read_jobs"]
+__all__ = ["Job", "JobsFolder", "local", "planned_files", "read_jobs"]
 
 JOBS_CONFIG = "jobs_config.yaml"
 FLAGS = ("idle", "running", "done", "timeout", "failed")
@@ -115,10 +115,10 @@ def read_jobs(path: str | os.PathLike[str]) -> JobsFolder:
     content = _parse(file)
     try:
         folder = file.parent
-        output_dir = folder / str(content.get("output_dir", folder.parent))
+        output_dir = local(folder, content.get("output_dir", folder.parent))
         total = folder / str(content.get("config_pkl_total", output_dir / "configurator.pkl"))
         jobs = {
-            str(name): Job(str(name), planned_files(job["filesets"]), folder / str(job["output_file"]))
+            str(name): Job(str(name), planned_files(job["filesets"]), local(folder, job["output_file"]))
             for name, job in content["jobs_list"].items()
         }
     except (KeyError, TypeError, AttributeError, ValueError) as exc:
@@ -128,6 +128,17 @@ def read_jobs(path: str | os.PathLike[str]) -> JobsFolder:
         msg = f"{file} has no jobs."
         raise ConfigurationError(msg)
     return JobsFolder(folder, output_dir, total, bool(content.get("split_by_category")), jobs)
+
+
+def local(folder: Path, path: object) -> Path:
+    """Return the path of a file, which is relative to ``folder``. Raises OptionError for an address."""
+    if "://" in str(path):
+        msg = (
+            f"{path}: outputs are merged on mounted file systems only. Copy them to a folder (xrdcp -r), and "
+            "name the files and -o."
+        )
+        raise OptionError(msg)
+    return folder / Path(str(path)).expanduser()
 
 
 def _find(path: Path) -> Path:

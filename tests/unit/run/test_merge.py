@@ -436,6 +436,8 @@ def test_wrong_options(campaign):
             MergeRequest(**options)
     with pytest.raises(OptionError, match="does not exist"):
         merge(campaign, campaign.folder / "nothing.coffea")
+    with pytest.raises(OptionError, match=r"root://eos//a\.coffea: outputs are merged on mounted"):
+        merge(campaign, "root://eos//a.coffea")
     with pytest.raises(UnknownName, match="--skip-initial-events-check DYJetsToLL_2017: Did you mean"):
         merge(campaign, skip_initial_events_check=["DYJetsToLL_2017"])
 
