@@ -82,8 +82,14 @@ class Watch:
 
     def _verdict(self, job: Job, attempt: Attempt, now: float) -> Verdict:
         flag = self.flags.get(job.number)
-        is_young = now - attempt.submitted < self.limits.silence
-        if is_young and flag and flag.state is attempt.state and attempt.state in IN_QUEUE:
+        is_quiet = now - (attempt.changed or attempt.submitted) > self.limits.silence
+        is_waiting = attempt.state is State.IDLE and attempt.changed > 0
+        if (
+            flag
+            and flag.state is attempt.state
+            and attempt.state in IN_QUEUE
+            and (is_waiting or not is_quiet)
+        ):
             return Verdict(attempt.state)  # the common case, without a closer look
         folder, number = self.campaign.folder, job.number
         seen = Seen(
