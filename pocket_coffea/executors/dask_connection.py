@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import logging
 import secrets
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -158,9 +159,22 @@ def _start(batch: str, plan: JobPlan, certificates: RunCertificates, options: Ma
         from pocket_coffea.executors.dask_here import LocalWorkers
 
         return LocalWorkers(plan, certificates, options)
-    from pocket_coffea.executors.dask_batch import start_cluster
+    with _signals_kept():
+        from pocket_coffea.executors.dask_batch import start_cluster
 
     return start_cluster(batch, plan, certificates, options)
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Give signals their handlers back: importing dask-jobqueue makes Ctrl-C end a process with code 0."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            with contextlib.suppress(ValueError, TypeError):  # not in the main thread; not set from Python
+                signal.signal(number, handler)
 
 
 def seconds_of(options: Mapping[str, Any], name: str, default: int) -> int:

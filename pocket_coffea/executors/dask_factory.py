@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pocket_coffea.executors.dask_connection import Connection, connect_started
+from pocket_coffea.executors.dask_local import quiet_dask
 from pocket_coffea.executors.dask_report import performance_report
 from pocket_coffea.executors.dask_store import workers_see
 from pocket_coffea.executors.executors_base import DaskExecutorFactory
@@ -103,7 +104,8 @@ class SiteDaskExecutorFactory(DaskExecutorFactory):
         """Write the performance report, close client and cluster, remove jobs and secrets."""
         try:
             if self._report is not None:
-                self._report.close()
+                with quiet_dask():
+                    self._report.close()
         finally:
             if self.connection is not None:
                 self.connection.close()

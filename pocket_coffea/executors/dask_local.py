@@ -96,7 +96,7 @@ def quiet_dask() -> Iterator[None]:
     before = [(logger, logger.level) for logger in map(logging.getLogger, names)]
     try:
         for logger, _ in before:
-            logger.setLevel(logging.CRITICAL)
+            logger.setLevel(logging.CRITICAL + 1)
         yield
     finally:
         for logger, level in before:

@@ -27,11 +27,11 @@ OPTIONS: dict[str, Any] = {
 SECRETS = ("dask-ca.pem", "dask-worker.pem", "dask-worker.key")
 
 
-def newest_image() -> Path:
-    """Return the newest image in the host's store; it may have older code than the checkout."""
-    records = Store(IMAGES).records()
-    assert records, "the image store is empty: pocket-coffea image build lab"
-    return Store(IMAGES).image(max(records, key=lambda record: record.built).input_digest)
+def newest_image(which: int = -1) -> Path:
+    """Return the newest image in the host's store, or an older one; the checkout may be newer than all."""
+    records = sorted(Store(IMAGES).records(), key=lambda record: record.built)
+    assert len(records) > 1, "the image store has no two images: pocket-coffea image build lab lxplus"
+    return Store(IMAGES).image(records[which].input_digest)
 
 
 def in_image(**changes: Any) -> dict[str, Any]:

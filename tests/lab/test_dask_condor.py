@@ -16,14 +16,14 @@ from ci.lab.process import run
 from ci.lab.services.data import catalogue
 from ci.lab.services.xrootd import SITES
 from tests.lab import dask_runs
-from tests.lab.dask_runs import SECRETS, in_image, leaves_nothing, scheduler_of
+from tests.lab.dask_runs import SECRETS, in_image, leaves_nothing, newest_image, scheduler_of
 from tests.lab.parsl_runs import Analysis, content, jobs, provenance
 
 FNAL = SITES["fnal"]
 #: Sites ask for more disk than the lab has.
 OPTIONS = {**dask_runs.OPTIONS, "disk-per-worker": "100MB"}
 #: Small chunks, so that there is something to interrupt.
-SMALL = ("-c", "50")
+SMALL = ("-c", "8")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_secrets_are_private_and_only_there_during_the_run(analysis, shared_fold
     until(lambda: all((folder / name).exists() for name in SECRETS), 60)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {(folder / name).stat().st_mode & 0o777 for name in SECRETS} == {0o600}
-    until(lambda: running.says("chunks,"), 120)
+    until(lambda: running.says("planned in"), 120)
     running.interrupt()
     assert running.end() == 130
     assert leaves_nothing(output)
@@ -181,10 +181,12 @@ def test_an_image_that_is_missing_is_told_with_the_batch_systems_words(analysis,
 
 
 def test_the_wrong_image_stops_the_worker_and_its_words_are_shown(analysis, shared_folder):
-    """Without an image where one was named: the check says so, with its own exit code."""
-    options = in_image(**{"dask-job-extra-directives": {"MY.SingularityImage": "undefined"}})
+    """The batch system starts another image than the one that was named: the check in the job says so."""
+    other = newest_image(-2)
+    options = in_image(**{"dask-job-extra-directives": {"MY.SingularityImage": f'"{other}"'}})
     said = analysis.run("dask@lab", shared_folder / "out", options, code=3)
-    assert "exit code 7" in said
+    assert "exit code 70" in said
+    assert "Wrong image: this job was submitted for" in said
     assert "condor_log/worker-" in said
     assert leaves_nothing(shared_folder / "out")
 
