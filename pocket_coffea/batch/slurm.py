@@ -1,4 +1,4 @@
-"""Slurm: job arrays, one for each set of resources; the accounting says what happens."""
+"""Slurm: job arrays, one for each set of resources; accounting and controller say what happens."""
 
 from __future__ import annotations
 
@@ -89,20 +89,22 @@ class Slurm(BatchSystem):
         return None
 
     def observe(self, ids: Sequence[str], since: float) -> list[Event]:
-        """Ask the accounting, once for all ids."""
-        return accounting(ids, since)
+        """Ask accounting and controller, once each for all ids."""
+        return list(self.query(ids, since).values())
 
     def query(self, ids: Sequence[str], since: float) -> dict[str, Event]:
-        """Ask accounting and controller; jobs whose processes are still being ended count as running."""
+        """Ask both. The controller alone knows of holds, and of processes that are still being ended."""
         events = known_only(accounting(ids, since), ids)
-        listed = run_command(
-            ["squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T"], timeout=_TIMEOUT
-        )
-        live = dict(line.split("|") for line in listed.stdout.split() if "|" in line)
+        argv = ["squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%r"]
+        listed = run_command(argv, timeout=_TIMEOUT).stdout.splitlines()
+        live = {row[0]: row[1:] for line in listed if len(row := line.strip().split("|", 2)) == 3}
         for each in ids:
-            if live.get(each) in ("RUNNING", "COMPLETING"):
+            state, why = live.get(each, ("", ""))
+            if state in ("RUNNING", "COMPLETING"):
                 events[each] = Event(each, State.RUNNING)
-            elif live.get(each) == "PENDING" and each not in events:
+            elif state == "PENDING" and "held" in why.lower():
+                events[each] = Event(each, State.HELD, reason=f"PENDING ({why})")
+            elif state == "PENDING" and each not in events:
                 events[each] = Event(each, State.IDLE)
         return events
 

@@ -9,7 +9,7 @@ from pocket_coffea.batch.tasks import Task, Template
 
 #: argument 1: job, 2: attempt; does line <attempt> (or the last one) of plan/<job>
 SCRIPT = """#!/bin/bash
-cd "$(dirname "$0")" || exit 70
+cd "${JOBS_FOLDER:-$(dirname "$0")}" || exit 70  # HTCondor runs a copy
 job=$1; attempt=$2
 echo "$job $attempt" >> started.txt
 line=$(sed -n "${attempt}p" "plan/$job"); [ -n "$line" ] || line=$(tail -n 1 "plan/$job")
@@ -40,7 +40,11 @@ class ScriptedSlices:
         return cls(folder, resources or Resources())
 
     def template(self, **values) -> Template:
-        return Template(self.folder, self.folder / "job.sh", **{"name": "tests", "slots": 4, **values})
+        return Template(
+            self.folder,
+            self.folder / "job.sh",
+            **{"name": "tests", "slots": 4, "environment": {"JOBS_FOLDER": str(self.folder)}, **values},
+        )
 
     def resources(self, job):
         return self.first
