@@ -16,6 +16,7 @@ WORK = Path("/work")  # writable, on the host's disk, survives `lab down`
 SHARED = Path("/shared")  # seen by the submit side and by workers
 SCRATCH = Path("/scratch")  # of the worker alone
 IMAGES = Path("/images")  # the host's image store, read-only
+CVMFS = Path("/cvmfs")  # the grid's certificates, where every site has them
 ETC = Path("/etc/lab")
 LOGS = Path("/var/log/lab")
 RUN = Path("/run/lab")

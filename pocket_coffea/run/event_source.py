@@ -115,6 +115,12 @@ def _raise_unreadable(filename: str, error: Exception) -> NoReturn:
         reason = "permission denied"
     elif "://" not in filename and Path(filename).is_file() and not Path(filename).stat().st_size:
         reason = "it is empty"
+    elif "auth failed" in str(error).lower():
+        reason = (
+            f"the server does not let us in ({_one_line(error)}). Is there a valid grid proxy "
+            "(voms-proxy-info; X509_USER_PROXY), and are the grid's CA certificates here (X509_CERT_DIR, or "
+            "/cvmfs/grid.cern.ch bound into the image)?"
+        )
     else:
         reason = f"it is truncated, damaged or not a ROOT file ({type(error).__name__}: {_one_line(error)})"
     msg = (

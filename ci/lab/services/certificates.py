@@ -14,12 +14,14 @@ from pathlib import Path
 
 from ci.lab.errors import LabError, NotReadyError
 from ci.lab.inside.service import Service, folder, write
-from ci.lab.layout import PHYSICIST
+from ci.lab.layout import CVMFS, PHYSICIST
 from ci.lab.process import CommandFailedError, run
 
 GRID = Path("/etc/grid-security")
 CA_FOLDER, VOMS_FOLDER = GRID / "certificates", GRID / "vomsdir"
 PRIVATE = GRID / "private"  # keys of the CA and of the VOMS server, root's alone
+#: Where images and site files look for the grid's certificates, as CVMFS offers them at every site.
+OFFERED = CVMFS / "grid.cern.ch/etc/grid-security"
 HOST_CERT, HOST_KEY = GRID / "hostcert.pem", GRID / "hostkey.pem"
 XROOTD_CERT, XROOTD_KEY = GRID / "xrd" / "xrdcert.pem", GRID / "xrd" / "xrdkey.pem"
 PROBE_PROXY = PRIVATE / "probe.proxy"  # with which the lab's own checks ask the protected server
@@ -57,6 +59,8 @@ class Certificates(Service):
         _make_ca()
         _make_hosts()
         _make_users()
+        for public in (CA_FOLDER, VOMS_FOLDER):
+            shutil.copytree(public, OFFERED / public.name, dirs_exist_ok=True)
         shutil.copyfile(Path(__file__).with_name("voms-proxy-init"), RENEWAL)
         RENEWAL.chmod(0o755)
         make_proxy(HOURS)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ci.lab.errors import LabError, NotReadyError
 from ci.lab.inside.service import Daemon, Service, folder, write
-from ci.lab.layout import HOST_NAME, IMAGES, LOGS, PHYSICIST, PORTS, PROJECT, SCRATCH, SHARED
+from ci.lab.layout import CVMFS, HOST_NAME, IMAGES, LOGS, PHYSICIST, PORTS, PROJECT, SCRATCH, SHARED
 from ci.lab.process import run
 
 TEMPLATE = Path(__file__).with_suffix(".conf")
 CONFIG = Path("/etc/condor/condor_config")  # Debian's; it reads config.d
-BINDS = (SHARED, IMAGES, PROJECT, Path("/home") / PHYSICIST)
+BINDS = (SHARED, IMAGES, PROJECT, Path("/home") / PHYSICIST, CVMFS)
 CREDENTIALS = Path("/var/lib/condor/krb")
 FLAVOURS = {  # CERN's limits, with minutes turned into seconds
     "espresso": 20,

@@ -8,7 +8,7 @@ import socket
 
 from ci.lab.errors import NotReadyError
 from ci.lab.inside.service import Service, folder
-from ci.lab.layout import PHYSICIST, SCRATCH, SHARED
+from ci.lab.layout import CVMFS, PHYSICIST, SCRATCH, SHARED
 
 
 class Node(Service):
@@ -17,6 +17,7 @@ class Node(Service):
     def prepare(self) -> None:
         folder(SHARED / PHYSICIST, owner=PHYSICIST)
         folder(SCRATCH, mode=0o1777)
+        folder(CVMFS)
 
     def check(self) -> str:
         if not os.access("/dev/fuse", os.W_OK):
