@@ -23,7 +23,7 @@ FNAL = SITES["fnal"]
 #: Sites ask for more disk than the lab has.
 OPTIONS = {**dask_runs.OPTIONS, "disk-per-worker": "100MB"}
 #: Small chunks, so that there is something to interrupt.
-SMALL = ("-c", "8")
+SMALL = ("-c", "20")
 
 
 @pytest.fixture(scope="module")
