@@ -14,6 +14,7 @@ from ci.lab.control import ask
 from ci.lab.host import machine
 from ci.lab.layout import CONTROL, PHYSICIST, SHARED
 from ci.lab.process import run
+from tests.lab.site_table import table
 
 # elsewhere the engines' clients that these modules import may be missing
 collect_ignore_glob = [] if CONTROL.exists() else ["test_*.py"]
@@ -31,6 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="; ".join(lacks)))
         elif HERE in item.path.parents:
             item.add_marker("lab")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what the documented executor strings did, as it stands in docs/sites.md."""
+    for number, line in enumerate(table(config)):
+        if not number:
+            terminalreporter.section("documented executor strings")
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(trylast=True)

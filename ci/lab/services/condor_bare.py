@@ -5,7 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from ci.lab.inside.service import Daemon, Service, folder, write
-from ci.lab.layout import BARE_HOST_NAME, ETC, IMAGES, LOGS, PHYSICIST, PORTS, PROJECT, SCRATCH, SHARED, WORK
+from ci.lab.layout import (
+    BARE_HOST_NAME,
+    CVMFS,
+    ETC,
+    IMAGES,
+    LOGS,
+    PHYSICIST,
+    PORTS,
+    PROJECT,
+    SCRATCH,
+    SHARED,
+    WORK,
+)
 from ci.lab.process import replace, run
 from ci.lab.services.condor import must_advertise, show_logs
 
@@ -25,7 +37,11 @@ class CondorBare(Service):
         write(FOLDER / "condor_config", (HERE / "condor-bare.conf").read_text().format(folder=FOLDER))
         text = (HERE / "condor-bare-worker.conf").read_text()
         text = text.format(
-            host=BARE_HOST_NAME, port=PORTS["condor-bare"], state=STATE, logs=LOGS / self.name, binds=IMAGES
+            host=BARE_HOST_NAME,
+            port=PORTS["condor-bare"],
+            state=STATE,
+            logs=LOGS / self.name,
+            binds=f"{IMAGES},{CVMFS}",
         )
         write(FOLDER / "config.d" / "50-bare.conf", text)
         for name in ("", "run", "lock", "spool"):
