@@ -81,6 +81,7 @@ def connect_scheduler(
 
     if str(address).startswith("tcp://"):
         log.warning("sched-url %s: this connection is not encrypted", address)
+    environment = _environment(site, options, outputdir)
     connection = Connection()
     with connection.complete_or_closed():
         try:
@@ -88,7 +89,7 @@ def connect_scheduler(
         except (OSError, ValueError, TypeError) as exc:
             raise ConfigurationError(_no_connection(str(address), exc)) from exc
         hint = f"The scheduler {address} has no workers: scale its cluster in the facility's panel."
-        _wait_and_prepare(connection, site, options, outputdir, variables, hint)
+        _wait_and_prepare(connection, site, options, environment, variables, hint)
         connection.facts["scheduler"] = str(address)
     return connection
 
@@ -112,13 +113,16 @@ def connect_gateway(site: Site, options: Mapping[str, Any], outputdir: str | Pat
     set_dask()
     from dask_gateway import Gateway
 
+    environment = _environment(site, options, outputdir)
     connection = Connection()
     with connection.complete_or_closed():
         try:
             # closes itself: one that was closed before complains when it is deleted
             gateway = Gateway(**_addresses(options))
             log.info(">> Sending out jobs")
-            cluster = connection.cluster = gateway.new_cluster(**_cluster_options(gateway, options))
+            cluster = connection.cluster = gateway.new_cluster(
+                **_cluster_options(gateway, options, environment)
+            )
         except Exception as exc:
             if isinstance(exc, PocketCoffeaError):
                 raise
@@ -137,7 +141,7 @@ def connect_gateway(site: Site, options: Mapping[str, Any], outputdir: str | Pat
         if cluster.dashboard_link:
             log.info(">> You can connect to the Dask viewer at %s", cluster.dashboard_link)
         hint = f"Dask Gateway has started no worker of the cluster {cluster.name}."
-        _wait_and_prepare(connection, site, options, outputdir, variables, hint)
+        _wait_and_prepare(connection, site, options, environment, variables, hint)
         connection.facts |= {"gateway": str(gateway.address), "cluster": str(cluster.name)}
     return connection
 
@@ -162,19 +166,28 @@ def _require_packages(options: Mapping[str, Any]) -> None:
         raise ConfigurationError(msg)
 
 
-def _cluster_options(gateway: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+def _cluster_options(
+    gateway: Any, options: Mapping[str, Any], environment: WorkerEnvironment
+) -> dict[str, Any]:
     """Return what the facility lets its users choose of a cluster."""
     offered = set(gateway.cluster_options())
-    environment = {name: os.environ[name] for name in _OF_SESSION if name in os.environ}
-    wanted: dict[str, Any] = {"worker_cores": int(options.get("cores-per-worker") or 1), "env": environment}
+    session = {name: os.environ[name] for name in _OF_SESSION if name in os.environ}
+    wanted: dict[str, Any] = {"worker_cores": int(options.get("cores-per-worker") or 1), "env": session}
     if options.get("mem-per-worker"):
         wanted["worker_memory"] = to_megabytes(options["mem-per-worker"]) / 1000
     if options.get("conda-env"):
         wanted["conda_env"] = sys.prefix
+    if image := environment.provenance.get("image"):
+        wanted["image"] = _image_name(image["location"])
     left = sorted(name for name in wanted.keys() - offered if name != "env")
     if left:
         log.info("Dask Gateway here does not let its users choose %s: its own values hold", ", ".join(left))
     return {name: value for name, value in wanted.items() if name in offered}
+
+
+def _image_name(location: str) -> str:
+    """Return an image as Kubernetes names it: of a registry without ``docker://``, a file by its path."""
+    return location.removeprefix("docker://").removeprefix("oras://")
 
 
 def _variables_of(lines: Any) -> dict[str, str]:
@@ -194,7 +207,7 @@ def _wait_and_prepare(
     connection: Connection,
     site: Site,
     options: Mapping[str, Any],
-    outputdir: str | Path,
+    environment: WorkerEnvironment,
     variables: Mapping[str, str],
     hint: str,
 ) -> None:
@@ -203,7 +216,6 @@ def _wait_and_prepare(
 
     client = connection.client
     proxy = find_proxy(options)
-    environment = _environment(site, options, outputdir)
     timeout = seconds_of(options, "dask-worker-start-timeout", _START_TIMEOUT)
     wait_for_first_worker(lambda: count_workers(client), _FacilityJobs(hint), timeout)
     _require_package(client)

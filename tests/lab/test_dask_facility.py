@@ -12,7 +12,7 @@ from distributed import Client
 
 from ci.lab.layout import PHYSICIST, PORTS, SHARED
 from ci.lab.services.gateway import ADDRESS, PROXY_ADDRESS
-from tests.lab.dask_runs import leaves_nothing
+from tests.lab.dask_runs import leaves_nothing, newest_image
 from tests.lab.parsl_runs import Analysis, content, provenance
 
 URL = f"tls://localhost:{PORTS['dask-scheduler']}"
@@ -103,6 +103,18 @@ def test_a_gateway(analysis, expected, shared_folder):
     assert Gateway().list_clusters() == []
 
 
+def test_a_gateway_whose_users_choose_the_image(analysis, expected, shared_folder):
+    output = shared_folder / "out"
+    options = {key: value for key, value in GATEWAY.items() if key != "allow-unpinned-image"}
+    image = {"worker-image": str(newest_image()), "allow-code-mismatch": True}
+    analysis.run("dask@purdue-af", output, options | image)
+    assert content(output) == expected
+    found = provenance(output)["workers"]
+    assert (found["kind"], found["image"]["pinned"]) == ("image", True)
+    assert Gateway().list_clusters() == []
+    assert leaves_nothing(output)
+
+
 def test_a_gateway_that_is_not_there(analysis, shared_folder):
     options = {**GATEWAY, "gateway-address": "http://127.0.0.1:1"}
     said = analysis.run("dask@purdue-af", shared_folder / "out", options, code=1)
@@ -119,8 +131,6 @@ def test_this_machine_needs_no_batch_system(analysis, expected, shared_folder):
 
 
 def test_this_machine_with_the_pinned_image(analysis, expected, shared_folder):
-    from tests.lab.dask_runs import newest_image
-
     output = shared_folder / "out"
     options = {
         "worker-image": str(newest_image()),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ci.lab.errors import NotReadyError
 from ci.lab.inside.service import Daemon, Service, folder, write
-from ci.lab.layout import ETC, GATEWAY_VENV, PHYSICIST, PORTS, SCRATCH, VENV
+from ci.lab.layout import CVMFS, ETC, GATEWAY_VENV, IMAGES, PHYSICIST, PORTS, SCRATCH, SHARED, VENV
 from ci.lab.services.dask import PRELOAD
 
 ADDRESS = f"http://127.0.0.1:{PORTS['gateway']}"
@@ -17,6 +17,8 @@ PASSWORD = "lab-gateway"
 SETTINGS = ETC / "gateway" / "dask_gateway_config.py"
 CLIENT_SETTINGS = Path("/etc/dask/lab-gateway.yaml")
 CLUSTERS = SCRATCH / "gateway"
+#: What workers in an image see of the machine; the certificates of a cluster are below CLUSTERS.
+BINDS = f"{SHARED},{SCRATCH},{CVMFS},{IMAGES}:{IMAGES}:ro"
 
 
 class Gateway(Service):
@@ -37,6 +39,7 @@ class Gateway(Service):
             "dask": VENV / "bin" / "dask",
             "home": f"/home/{PHYSICIST}",
             "preload": PRELOAD,
+            "binds": BINDS,
         }
         server = here.with_name("gateway_config.template").read_text()
         write(SETTINGS, server.format(**values), mode=0o600, owner=PHYSICIST)
