@@ -42,7 +42,7 @@ def expected(analysis):
     return content(output)
 
 
-@pytest.mark.parametrize("site", ["casa", "swan", "infn-af"])
+@pytest.mark.parametrize("site", ["casa", "swan"])
 def test_an_existing_scheduler_with_tls(site, analysis, expected, shared_folder):
     output = shared_folder / "out"
     address = {} if site == "casa" else {"sched-url": URL}

@@ -45,7 +45,7 @@ def clean_queue():
     run(["scancel", "--me"], timeout=30, check=False)
 
 
-@pytest.mark.parametrize("site", ["T3_CH_PSI", "CLAIX", "oscar"])
+@pytest.mark.parametrize("site", ["T3_CH_PSI", "CLAIX"])
 def test_the_documented_string_gives_the_bits_of_iterative(site, analysis, expected, shared_folder):
     output = shared_folder / "out"
     analysis.run(f"dask@{site}", output, {**OPTIONS, "skip-bad-files": False})
