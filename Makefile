@@ -32,6 +32,7 @@ lab: ## Start the lab: real HTCondor, Slurm, XRootD, Rucio, Dask and Apptainer o
 
 lab-test: setup ## Run the tests on real engines, in the lab
 	@$(BIN)/python -m pytest -m lab tests/lab/outside
+	@! ci/lab/lab check >/dev/null || $(BIN)/pocket-coffea image build lab --allow-dirty
 	@ci/lab/lab test $(LAB_ARGS)
 
 image: site setup ## Build and test the image of SITE=... unless it is there (docs/images.md)
@@ -44,7 +45,7 @@ image-verify: site setup ## Build the image of SITE=... again, from nothing, and
 	@$(BIN)/pocket-coffea image verify $(SITE)
 
 image-test: setup ## Images of all sites (or SITE=...): build, %test, the demo in it against the result on record
-	@ci/matrix $(SITE)
+	@ci/matrix $(SITE) $(MATRIX_ARGS)
 
 release-images: setup ## Build the images of this version and write their digests to containers/images.lock.yaml
 	@$(BIN)/pocket-coffea image release

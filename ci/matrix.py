@@ -56,6 +56,10 @@ def main() -> None:
             print("\n".join(f"{site.name:<11} {site.description}" for site in sites))
             return
         store = Store(asked.store)
+        if asked.forget:
+            for site in sites:
+                _remove(store, read_inputs(ROOT, site.image, allow_dirty=True))
+            return
         store.root.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         with _apptainer(store, needed=bool(asked.sites)) as apptainer:
@@ -84,6 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("sites", nargs="*", metavar="SITE", help="default: all")
     parser.add_argument("--list", action="store_true", help="list the sites and end")
     parser.add_argument("--keep", action="store_true", help="leave the images in the store")
+    parser.add_argument("--forget", action="store_true", help="remove the images of this source, and end")
     parser.add_argument("--store", type=Path, help="image store (default: that of `pocket-coffea image`)")
     return parser.parse_args()
 
@@ -112,9 +117,13 @@ def _test(site: Site, store: Store, apptainer: Apptainer, keep: bool) -> Row:
         _say(f"{site.name}: {error}")
     finally:
         if not keep and not was_there:
-            shutil.rmtree(store.image(inputs.digest).parent, ignore_errors=True)
+            _remove(store, inputs)
     print(row.line(), flush=True)
     return row
+
+
+def _remove(store: Store, inputs: Inputs) -> None:
+    shutil.rmtree(store.image(inputs.digest).parent, ignore_errors=True)
 
 
 def _steps(inputs: Inputs, store: Store, apptainer: Apptainer, row: Row) -> Iterator[str]:

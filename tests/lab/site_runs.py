@@ -45,6 +45,8 @@ FACILITIES = ("infn-af", "swan", "casa")
 FACILITY = "tls://127.0.0.1:18786"
 #: Workers that see nothing of the submit side.
 BARE = {"lpc": "TARGET.HasSharedFS =?= False"}
+#: The list of certified runs of the analysis is a file of the submit side, at CMS it is on CVMFS.
+SELECTION = {"lpc": ("--filter-samples", "DYJetsToLL,TTToAnything")}
 #: What a physicist binds to submit from inside an image: the clients' settings, and the folders of the site.
 BINDS = ("/etc/condor", "/etc/slurm", "/run/munge", "/etc/dask", str(FILES), str(CVMFS), str(SHARED))
 PROTECTED = SITES["kit"]
@@ -113,6 +115,7 @@ def run_string(
     file = output.with_suffix(".yaml")
     file.write_text(yaml.safe_dump({key: value for key, value in options.items() if value is not None}))
     words = ["pocket-coffea", "run", "--cfg", analysis.config, "-o", output, "-e", string, "-ro", file]
+    words += SELECTION.get(site, ())
     env = {**os.environ, "PYTHONPATH": "", **_requirements(site)}
     done = run(in_image(image, *words, "-c", "300"), cwd=analysis.folder, env=env, timeout=400, check=False)
     assert done.returncode == 0, done.stdout
