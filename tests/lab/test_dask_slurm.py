@@ -13,7 +13,7 @@ from ci.lab.process import run
 from tests.lab.dask_runs import OPTIONS, in_image, leaves_nothing
 from tests.lab.parsl_runs import Analysis, content, jobs, provenance
 
-SMALL = ("-c", "20")
+SMALL = ("-c", "40")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tests.lab.parsl_runs import OPTIONS, SLURM, Analysis, content, jobs, left_b
 
 STRINGS = {"parsl@DESY": {}, "parsl@RWTH": {}, "parsl@CLAIX": SLURM}
 #: Small chunks, so that there is something to interrupt.
-SMALL = ("-c", "50")
+SMALL = ("-c", "100")
 
 
 @pytest.fixture(scope="module")
@@ -158,15 +158,6 @@ def test_a_killed_batch_job_costs_its_chunk(analysis, expected, options, output,
     assert running.end() == 0, running.text
     assert content(output) == expected(*SMALL)
     until(lambda: left_behind(output) == [], 15)
-
-
-def test_a_killed_worker_costs_its_chunk(analysis, expected, options, output, until):
-    running = analysis.start("parsl@CLAIX", output, options | SLURM, *SMALL)
-    until(lambda: running.says(r"planned in"), 90)
-    workers = run(["pgrep", "-u", "physicist", "-f", "multiprocessing.spawn.*spawn_main"], timeout=30).stdout
-    os.kill(int(workers.split()[0]), signal.SIGKILL)
-    assert running.end() == 0, running.text
-    assert content(output) == expected(*SMALL)
 
 
 def test_a_schedd_that_starts_again_costs_nothing(analysis, expected, options, output, until, fault):
