@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -96,34 +95,6 @@ def test_slurm_needs_folders_that_the_workers_see(analysis, options, tmp_path):
     assert jobs() == {}
 
 
-def test_what_a_job_asks_for_is_what_the_options_say(analysis, options, output, until):
-    asked = options | {
-        "cores-per-worker": 2,
-        "mem-per-worker": "1.5GB",
-        "disk-per-worker": "2GB",
-        "requirements": "TARGET.HasSharedFS =?= True",
-        "scaleout": 1,
-        "parsl-runinfo": str(output.parent / "elsewhere"),
-        "worker-debug": True,
-        "walltime": "1:30:00",
-    }
-    asked.pop("parsl-run-dir")
-    running = analysis.start("parsl@DESY", output, asked)
-    until(lambda: running.says("the first worker is there"), 60)
-    (job,) = [name.partition(":")[2] for name in jobs()]
-    words = ("RequestCpus", "RequestMemory", "RequestDisk", "RequestRuntime", "Requirements")
-    found = run(["condor_q", job, "-af:r,", *words], timeout=30).stdout
-    assert running.end() == 0, running.text
-    cores, memory, disk, runtime = [float(each) for each in found.split(",")[:4]]
-    assert (cores, memory, runtime) == (2, 1431, 5400)
-    assert 1_950_000 <= disk <= 2_000_000  # KiB
-    assert "HasSharedFS" in found
-    debug = list((output.parent / "elsewhere" / "000").glob("**/worker_*.log"))
-    assert len(debug) == 2  # one process for each core
-    assert (output.parent / "elsewhere" / "000" / "parsl.log").stat().st_size
-    assert left_behind(output) == []
-
-
 def test_what_a_slurm_job_asks_for(analysis, options, output, until):
     asked = options | {
         "slurm": {"partition": "c23ms", "account": "cms-top", "scheduler-options": "#SBATCH --comment=mine"},
@@ -160,15 +131,7 @@ def test_a_killed_batch_job_costs_its_chunk(analysis, expected, options, output,
     until(lambda: left_behind(output) == [], 15)
 
 
-def test_a_schedd_that_starts_again_costs_nothing(analysis, expected, options, output, until, fault):
-    running = analysis.start("parsl@RWTH", output, options, *SMALL)
-    fault("condor", "schedd-kill")  # while jobs are being submitted, or soon after
-    assert running.end() == 0, running.text
-    assert content(output) == expected(*SMALL)
-    until(lambda: left_behind(output) == [], 30)
-
-
-@pytest.mark.parametrize("executor", ["parsl@RWTH", "parsl@CLAIX"])
+@pytest.mark.parametrize("executor", ["parsl@RWTH"])
 @pytest.mark.parametrize("moment", ["Waiting for the first job", "planned in"])
 def test_ctrl_c_leaves_nothing(analysis, options, output, until, executor, moment):
     running = analysis.start(executor, output, options | STRINGS[executor], *SMALL)
@@ -176,13 +139,6 @@ def test_ctrl_c_leaves_nothing(analysis, options, output, until, executor, momen
     running.interrupt()
     assert running.end(60) == 130, running.text
     until(lambda: left_behind(output) == [], 15)
-
-
-def test_a_killed_run_leaves_no_worker(analysis, options, output, until):
-    running = analysis.start("parsl@RWTH", output, options, *SMALL)
-    until(lambda: running.says(r"planned in"), 90)
-    os.kill(running.process.pid, signal.SIGKILL)
-    until(lambda: jobs() == {}, 90)  # the workers hear nothing any more and end
 
 
 def test_an_error_in_the_analysis_ends_the_run_with_its_traceback(analysis, options, output, until):
