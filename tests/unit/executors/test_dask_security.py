@@ -41,7 +41,7 @@ def test_only_the_certificates_of_the_run_are_let_in():
         with Client(address, security=security, timeout=5) as client:
             assert client.scheduler_info()["workers"] == {}
         for stranger in (make_certificates().security(), Security.temporary()):
-            with pytest.raises(OSError, match="certificate|Timed out"):
+            with pytest.raises(OSError, match=r"certificate|Timed out"):
                 Client(address, security=stranger, timeout=2)
         with pytest.raises(OSError, match="tcp://"):
             Client(address.replace("tls://", "tcp://"), timeout=2)
