@@ -158,7 +158,7 @@ def test_futures_give_the_bits_of_iterative(run, iterative):
 @pytest.mark.slow
 def test_dask_gives_the_bits_of_iterative(run, iterative):
     pytest.importorskip("distributed")
-    dask = run(*SEVEN_CHUNKS, "-e", "dask@local", "-s", "2", outputdir=run.folder / "dask")
+    dask = run(*SEVEN_CHUNKS, "-e", "dask", "-s", "2", outputdir=run.folder / "dask")
     assert "7/7 chunks" in run.text
     assert iterative == comparable(dask)
 
