@@ -11,6 +11,7 @@ import copy
 import logging
 import os
 import struct
+import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -306,3 +307,6 @@ def close_all() -> None:
                 opened.directory.close()
         _trees.clear()
         _schemas.clear()
+    # fsspec keeps handles of its own by address; after a server went away they only say "closed file"
+    if (remote := sys.modules.get("fsspec_xrootd")) is not None:
+        remote.XRootDFileSystem.clear_instance_cache()
