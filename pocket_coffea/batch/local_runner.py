@@ -12,12 +12,11 @@ import signal
 import sys
 import time
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 from pocket_coffea.batch.states import State
 from pocket_coffea.errors import CommandFailed
-from pocket_coffea.utils.process import start_command
+from pocket_coffea.utils.process import Process, start_command
 
 __all__ = ["INSTANCE", "Runner", "instance", "main"]
 
@@ -37,7 +36,7 @@ def instance(place: Path, number: str) -> str:
 class _Running:
     """A task's process and when it has to end."""
 
-    def __init__(self, task: dict[str, Any], process: Popen[bytes]) -> None:
+    def __init__(self, task: dict[str, Any], process: Process) -> None:
         self.task = task
         self.process = process
         self.limit = time.monotonic() + task["seconds"] if task["seconds"] else None

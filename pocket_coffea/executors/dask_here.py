@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 from distributed.core import Status
@@ -20,7 +19,7 @@ from pocket_coffea.errors import CommandFailed
 from pocket_coffea.executors.dask_job_plan import JobPlan
 from pocket_coffea.executors.dask_scheduler import dashboard_address, free_port
 from pocket_coffea.executors.dask_security import RunCertificates
-from pocket_coffea.utils.process import start_command
+from pocket_coffea.utils.process import Process, start_command
 
 __all__ = ["LocalWorkers"]
 
@@ -35,7 +34,7 @@ class LocalWorkerJob(ProcessInterface):
         super().__init__(scheduler=scheduler, name=name)
         self.plan = plan
         self.scheduler, self.name = str(scheduler), str(name)
-        self.process: Popen[bytes] | None = None
+        self.process: Process | None = None
 
     async def start(self) -> None:
         """Start the process; what keeps it from starting is written down, not raised."""
@@ -115,7 +114,7 @@ class LocalWorkers(SpecCluster):
         """Return what kept processes from starting."""
         return list(self.job_plan.refused.values())
 
-    def _processes(self) -> dict[str, Popen[bytes]]:
+    def _processes(self) -> dict[str, Process]:
         jobs = [job for job in self.workers.values() if isinstance(job, LocalWorkerJob)]
         numbers = {name: number for name, (number, _) in self.job_plan.submitted.items()}
         return {numbers[job.name]: job.process for job in jobs if job.process and job.name in numbers}

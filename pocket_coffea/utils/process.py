@@ -10,7 +10,11 @@ from typing import IO, Any
 
 from pocket_coffea.errors import CommandFailed
 
-__all__ = ["run_command", "start_command"]
+__all__ = ["Process", "run_command", "start_command"]
+
+
+#: A program that was started and goes on.
+Process = subprocess.Popen[bytes]
 
 
 def run_command(
@@ -64,7 +68,7 @@ def start_command(
     stderr: IO[Any] | int,
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Start a program as leader of a session of its own, and do not wait for it. No shell is involved.
 
     It reads nothing and writes to the open files ``stdout`` and ``stderr``; it outlives this process, and a

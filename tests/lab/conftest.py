@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +59,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture
 def shared_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Return a fresh folder that the submit side and the workers see."""
-    folder = SHARED / PHYSICIST / f"{request.node.name[:60]}-{os.getpid()}"
+    name = re.sub(r"\W+", "-", request.node.name)[:60]  # Parsl refuses folders with brackets
+    folder = SHARED / PHYSICIST / f"{name}-{os.getpid()}"
     folder.mkdir(parents=True)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
