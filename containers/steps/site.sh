@@ -9,6 +9,8 @@ if [ $# -gt 0 ]; then
     # a build that is interrupted is thrown away: dpkg need not wait for the disk
     apt-get -qq install --yes --no-install-recommends --option Dpkg::Options::=--force-unsafe-io "$@" >/dev/null
     sh /.build/steps/bytecode.sh /usr/lib/python3
+    # made by the installation, at random: a cluster's own key stays on the cluster, its clients talk to its munged
+    rm -f /etc/munge/munge.key
 fi
 PYTHONPATH=$(echo /usr/share/python-wheels/pip-*.whl) /opt/venv/bin/python -m pip install --quiet \
     --no-compile --no-index --no-deps --find-links /.build/project pocket-coffea
