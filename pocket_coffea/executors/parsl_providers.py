@@ -99,6 +99,23 @@ class _Blocks:
             return None
         return done.stdout.splitlines()
 
+    def _query(self, jobs: list[str]) -> list[str]:
+        """Return the program that prints a line for each job: its number and its state."""
+        raise NotImplementedError
+
+    def _update(self, job: str, state: str) -> None:
+        """Take over the state that the batch system gives a job; empty when it does not know the job."""
+        raise NotImplementedError
+
+    def _status(self) -> None:
+        jobs = self.open_jobs()
+        lines = self._ask(self._query(jobs)) if jobs else None
+        if lines is None:
+            return
+        found = {words[0]: words[1] for words in map(str.split, lines) if len(words) > 1}
+        for job in jobs:
+            self._update(job, found.get(job, ""))
+
     def _ended(self, job: str, state: JobState) -> None:
         reason = "; ".join(why_waiting(self.system, [job]))
         log.info("a batch job has ended: %s", reason)
@@ -114,23 +131,15 @@ class HTCondorBlocks(_Blocks, CondorProvider):
         submit = super().submit
         return self._patiently(lambda: submit(command, tasks_per_node, job_name))
 
-    def _status(self) -> None:
-        jobs = self.open_jobs()
-        if not jobs:
-            return
-        lines = self._ask(["condor_q", *jobs, "-af:jr", "JobStatus"])
-        if lines is None:
-            return
-        found = {words[0]: words[1] for words in map(str.split, lines) if len(words) > 1}
-        for job in jobs:
-            self._update(job, found.get(job, ""))
+    def _query(self, jobs: list[str]) -> list[str]:
+        return ["condor_q", *jobs, "-af:jr", "JobStatus"]
 
-    def _update(self, job: str, code: str) -> None:
-        if code in ("1", "7"):
+    def _update(self, job: str, state: str) -> None:
+        if state in ("1", "7"):
             self._set(job, JobState.PENDING)
-        elif code in ("2", "6"):
+        elif state in ("2", "6"):
             self._set(job, JobState.RUNNING)
-        elif code == "5":
+        elif state == "5":
             self._ended(job, JobState.FAILED)  # released by hand, it would be one worker too many
             remove_jobs(self.system, [job])
         else:
@@ -162,17 +171,12 @@ class SlurmBlocks(_Blocks, SlurmProvider):
         submit = super().submit
         return self._patiently(lambda: submit(command, tasks_per_node, job_name))
 
-    def _status(self) -> None:
-        jobs = self.open_jobs()
-        if not jobs:
-            return
-        lines = self._ask(["squeue", "--me", "--noheader", "--states=all", "--format=%i %T"])
-        if lines is None:
-            return
-        found = {words[0]: words[1] for words in map(str.split, lines) if len(words) > 1}
-        for job in jobs:
-            state = found.get(job, "")
-            if state in _SLURM_OPEN:
-                self._set(job, _SLURM_OPEN[state])
-            else:
-                self._ended(job, JobState.COMPLETED if state in ("", "COMPLETED") else JobState.FAILED)
+    def _query(self, jobs: list[str]) -> list[str]:
+        del jobs  # squeue with the number of one that is forgotten is an error for all
+        return ["squeue", "--me", "--noheader", "--states=all", "--format=%i %T"]
+
+    def _update(self, job: str, state: str) -> None:
+        if state in _SLURM_OPEN:
+            self._set(job, _SLURM_OPEN[state])
+        else:
+            self._ended(job, JobState.COMPLETED if state in ("", "COMPLETED") else JobState.FAILED)

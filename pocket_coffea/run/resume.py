@@ -149,9 +149,10 @@ class CheckpointStore(CheckpointerABC):
     # -- the folder as a whole
 
     def count(self) -> int:
-        """Return how many chunks are kept, groups counted with all their chunks."""
-        names = [path.stem.partition("-")[0] for path in self.folder.glob("*.node")]
-        return sum(self.fan_in ** int(level) for level in names)
+        """Return how many chunks are kept; one that is in a group, too, counts once."""
+        nodes = [tuple(map(int, path.stem.split("-"))) for path in self.folder.glob("*.node")]
+        widths = [(self.fan_in**level, index) for level, index in nodes]
+        return len({chunk for width, index in widths for chunk in range(index * width, (index + 1) * width)})
 
     def describe(self, group: str, parts: Mapping[str, str]) -> None:
         """Write down what the kept outputs depend on, for :func:`changed_since` in a later run."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 NAME = "xrootd"
 USAGE = f"xrootd SITE down|frozen|slow|corrupt FILE|up, SITE is {' or '.join(SITES)}, FILE is /store/..."
 FLIPPED = 4096  # bytes
-SETTLE_SECONDS = 30.0
-THAW_SECONDS = 8.0
+SETTLE_SECONDS = 40.0
+PATIENCE_SECONDS = 10.0
 REDIRECTOR_DAEMON = "xrootd-redirector"
 
 
@@ -120,20 +120,24 @@ def _up(supervisor: Supervisor, supervised: Supervised, site: Site) -> str:
         restart(supervised, site)
     else:
         supervised.start_daemons(site.daemon)
-        _thaw(supervised, site)
+        _come_back(supervised, site)
     return f"{site.name} is up"
 
 
-def _thaw(supervised: Supervised, site: Site) -> None:
-    """Wait for a site that went on. After half a minute of frost a redirector may send clients to the site
-    without its port, and only a new redirector forgets that."""
+def _come_back(supervised: Supervised, site: Site) -> None:
+    """Wait until the site serves clients of the redirector, whatever the other site does.
+
+    After half a minute of frost a redirector may send clients to the site without its port, and on a busy machine
+    it may not take back a site that began anew at once: only a new redirector forgets what it knew.
+    """
     try:
-        until_ready(lambda: check_site(site), THAW_SECONDS, site.name)
-        supervised.check_now()
+        until_ready(lambda: check_site(site), PATIENCE_SECONDS, site.name)
     except LabError:
         supervised.stop(REDIRECTOR_DAEMON)
         supervised.start_daemons(REDIRECTOR_DAEMON)
-        _settle(supervised, site)
+        late = f"{site.name} does not come back (`lab logs {site.daemon}`)"
+        until_ready(lambda: check_site(site), SETTLE_SECONDS, late)
+    supervised.check_now()
 
 
 def _resume(supervised: Supervised, site: Site) -> None:
@@ -157,15 +161,7 @@ def restart(supervised: Supervised, site: Site) -> None:
     supervised.stop(site.daemon)
     configure(site)
     supervised.start_daemons(site.daemon)
-    _settle(supervised, site)
-
-
-def _settle(supervised: Supervised, site: Site) -> None:
-    """Wait until the site serves clients of the redirector, whatever the other site does."""
-    until_ready(
-        lambda: check_site(site), SETTLE_SECONDS, f"{site.name} does not come back (`lab logs {site.daemon}`)"
-    )
-    supervised.check_now()
+    _come_back(supervised, site)
 
 
 def _must_run(supervised: Supervised, site: Site) -> None:
