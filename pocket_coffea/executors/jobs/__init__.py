@@ -1,0 +1,1 @@
+"""Manual jobs: one self-contained batch job for each slice of the datasets."""
