@@ -195,7 +195,11 @@ def check_filesets(filesets: Mapping[str, Any], origin: Mapping[str, str] | None
     return clean
 
 
-def _checked_files(files: Any, where: str) -> list[str]:
+def _checked_files(files: Any, where: str) -> list[str] | dict[str, Any]:
+    """Return the files: a list, or ``{name: {"object_path": tree, "steps": [[start, stop], ...]}}`` as it is
+    where jobs have parts of files."""
+    if isinstance(files, Mapping) and files:
+        return {str(name): _checked_part(what, f"{where}: file {name}") for name, what in files.items()}
     if not isinstance(files, list | tuple) or not files:
         found = "an empty list" if isinstance(files, list | tuple) else repr(files)
         msg = f'{where} has no files: "files" is {found}, but must list at least one.'
@@ -214,6 +218,20 @@ def _checked_files(files: Any, where: str) -> list[str]:
         )
         raise ConfigurationError(msg)
     return names
+
+
+def _checked_part(what: Any, where: str) -> dict[str, Any]:
+    steps = what.get("steps") if isinstance(what, Mapping) else None
+    if not isinstance(steps, list | tuple) or not all(map(_is_range, steps)):
+        msg = f'{where} must be {{"object_path": tree, "steps": [[start, stop], ...]}}, not {what!r}.'
+        raise ConfigurationError(msg)
+    return {"object_path": str(what.get("object_path", "Events")), "steps": [list(step) for step in steps]}
+
+
+def _is_range(step: Any) -> bool:
+    if not isinstance(step, list | tuple) or len(step) != 2:
+        return False
+    return all(isinstance(entry, int) for entry in step) and 0 <= step[0] <= step[1]
 
 
 def samples_are_mc(filesets: Filesets) -> dict[str, bool]:
@@ -251,9 +269,13 @@ def limit_files(filesets: Filesets, nfiles: int) -> Filesets:
         raise ConfigurationError(msg)
     limited = {}
     for name, entry in filesets.items():
-        files, metadata = entry["files"][:nfiles], dict(entry["metadata"])
+        files, metadata = _first(entry["files"], nfiles), dict(entry["metadata"])
         if "nevents" in metadata and len(files) < len(entry["files"]):
             scaled = math.floor(float(metadata["nevents"]) * len(files) / len(entry["files"]))
             metadata["nevents"] = str(scaled) if isinstance(metadata["nevents"], str) else scaled
         limited[name] = {**entry, "files": files, "metadata": metadata}
     return limited
+
+
+def _first(files: Any, number: int) -> Any:
+    return dict(list(files.items())[:number]) if isinstance(files, dict) else files[:number]

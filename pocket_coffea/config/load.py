@@ -27,6 +27,7 @@ from pocket_coffea.utils.modules import (
     path_import,
     user_place,
 )
+from pocket_coffea.utils.unpickling import reading_from
 
 __all__ = ["load_config"]
 
@@ -142,7 +143,7 @@ def _find_cfg(module: ModuleType, file: Path) -> Configurator:
 
 def _unpickle(file: Path) -> Configurator:
     try:
-        with file.open("rb") as stream:
+        with file.open("rb") as stream, reading_from(file.parent):
             config: Any = cloudpickle.load(stream)
     except ModuleNotFoundError as error:
         msg = (

@@ -156,3 +156,17 @@ def test_limit_files_scales_the_number_of_events():
     assert filesets["A"]["metadata"]["nevents"] == "100"
     with pytest.raises(ConfigurationError, match="at least 1, not 0"):
         limit_files(filesets, 0)
+
+
+def test_parts_of_files_are_kept():
+    part = {"object_path": "Events", "steps": [[0, 5], [10, 20]]}
+    fileset = {"A": {"files": {"a.root": part}, "metadata": MC}}
+    assert check_filesets(fileset)["A"]["files"] == {"a.root": part}
+    assert limit_files(check_filesets(fileset), 1)["A"]["files"] == {"a.root": part}
+
+
+@pytest.mark.parametrize("part", ["Events", {"object_path": "Events"}, {"steps": [[5, 1]]}, {"steps": [[1]]}])
+def test_parts_of_files_are_ranges(part):
+    fileset = {"A": {"files": {"a.root": part}, "metadata": MC}}
+    with pytest.raises(ConfigurationError, match=r"file a\.root must be \{.object_path.: tree"):
+        check_filesets(fileset)
