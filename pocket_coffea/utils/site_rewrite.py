@@ -12,7 +12,14 @@ from typing import Any
 
 from pocket_coffea.errors import InvalidValue, PhysicsNotAvailable, UnknownName, did_you_mean
 
-__all__ = ["REDIRECTOR", "find_other_file", "rewrite_fileset_blocklist", "rewrite_fileset_to_redirector"]
+__all__ = [
+    "REDIRECTOR",
+    "find_other_file",
+    "join_name",
+    "logical_name",
+    "rewrite_fileset_blocklist",
+    "rewrite_fileset_to_redirector",
+]
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +41,12 @@ def logical_name(address: str) -> str | None:
     return None if position < 0 else address[position:]
 
 
-def _join(prefix: str, name: str) -> str:
-    """``root://host//`` + ``/store/...``: the path of an XRootD address starts with two slashes."""
+def join_name(prefix: str, name: str) -> str:
+    """Return the address of a logical name; the path of an XRootD address starts with two slashes.
+
+    >>> join_name("root://host//", "/store/a.root"), join_name("root://host//eos/cms", "/store/a.root")
+    ('root://host//store/a.root', 'root://host//eos/cms/store/a.root')
+    """
     if "://" not in prefix:
         return prefix.rstrip("/") + name
     scheme, rest = prefix.split("://", 1)
@@ -95,7 +106,7 @@ def rewrite_fileset_to_redirector(fileset: Mapping[str, Any], redirector: str = 
             log.warning("%s has no /store/ path and is left as it is", address)
             return address
         changed += 1
-        return _join(redirector, name)
+        return join_name(redirector, name)
 
     result = _map_files(fileset, move)
     log.info("[redirector] %d files are now read through %s", changed, redirector)
@@ -123,7 +134,7 @@ def rewrite_fileset_blocklist(
         if name is None or site is None or _site(site) not in blocked:
             return address
         other = find_other_file(address, sitemap, blocked, replicas) if replicas is not None else None
-        new = other or _join(redirector, name)
+        new = other or join_name(redirector, name)
         log.info("[site rewrite] %s %s -> %s", name, address, new)
         return new
 
