@@ -26,6 +26,7 @@ from coffea.nanoevents.mapping.uproot import TrivialUprootOpener, UprootSourceMa
 from coffea.nanoevents.util import tuple_to_key
 
 from pocket_coffea.errors import InputFileError, PocketCoffeaError
+from pocket_coffea.run.read_limit import limited_read
 from pocket_coffea.types import Array
 
 __all__ = [
@@ -78,7 +79,8 @@ class _ColumnSource(UprootSourceMapping):
 
     def extract_column(self, columnhandle: Any, start: int, stop: int, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().extract_column(columnhandle, start, stop, *args, **kwargs)
+            with limited_read():
+                return super().extract_column(columnhandle, start, stop, *args, **kwargs)
         except (MemoryError, PocketCoffeaError):
             raise
         except Exception as error:
@@ -133,13 +135,15 @@ def _raise_unreadable(filename: str, error: Exception) -> NoReturn:
 
 def _open(filename: str, treename: str, timeout: float | None) -> _OpenTree:
     try:
-        directory = uproot.open(
-            {filename: None}, timeout=timeout or DEFAULT_TIMEOUT, array_cache=None, object_cache=None
-        )
+        with limited_read():
+            directory = uproot.open(
+                {filename: None}, timeout=timeout or DEFAULT_TIMEOUT, array_cache=None, object_cache=None
+            )
     except Exception as error:  # noqa: BLE001 - uproot raises whatever the bytes lead it to
         _raise_unreadable(filename, error)
     try:
-        tree = directory[treename]
+        with limited_read():
+            tree = directory[treename]
     except uproot.exceptions.KeyInFileError as error:
         trees = ", ".join(sorted({key.split(";")[0] for key in list(directory)})) or "nothing"
         directory.close()
@@ -225,9 +229,12 @@ def entry_count(filename: str, treename: str = "Events", timeout: float | None =
     thirtieth of the time of :func:`file_summary`. Nothing stays open. Raises InputFileError.
     """
     try:
-        with uproot.open(
-            {filename: None}, timeout=timeout or DEFAULT_TIMEOUT, array_cache=None, object_cache=None
-        ) as directory:
+        with (
+            limited_read(),
+            uproot.open(
+                {filename: None}, timeout=timeout or DEFAULT_TIMEOUT, array_cache=None, object_cache=None
+            ) as directory,
+        ):
             key = directory.key(treename)
             entries = _entries_in(key) if key.fClassName == "TTree" else None
             if entries is not None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from pocket_coffea.errors import CommandFailed, OutputError
+from pocket_coffea.utils.atomic import write_whole
 from pocket_coffea.utils.process import run_command
 
-__all__ = ["deliver", "is_remote", "join"]
+__all__ = ["STAGE", "deliver", "is_remote", "join", "staged"]
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 1800
+#: Variable that names the folder in which a job keeps files until all that it makes is delivered together.
+STAGE = "POCKET_COFFEA_STAGE"
+_DATA, _ABOUT = ".data", ".json"
 
 
 def is_remote(destination: str) -> bool:
@@ -35,8 +42,11 @@ def join(folder: str, *parts: str) -> str:
 def deliver(local: Path, destination: str) -> str:
     """Move ``local`` to ``destination`` and return the address; the file appears there whole or not at all.
 
-    Raises OutputError naming the file, the destination and the reason.
+    In a job with a stage it waits there, see :func:`staged`. Raises OutputError naming the file, the
+    destination and the reason.
     """
+    if stage := os.environ.get(STAGE):
+        return _stage(local, destination, Path(stage))
     if is_remote(destination):
         _copy_xrootd(local, destination)
         local.unlink()
@@ -54,6 +64,33 @@ def deliver(local: Path, destination: str) -> str:
         msg = f"Cannot write {destination}: {exc.strerror or exc}."
         raise OutputError(msg) from exc
     return destination
+
+
+def _stage(local: Path, destination: str, stage: Path) -> str:
+    name = hashlib.sha256(destination.encode()).hexdigest()[:32]
+    try:
+        stage.mkdir(parents=True, exist_ok=True)
+        part = stage / f".{name}.{os.getpid()}.part"
+        shutil.move(local, part)
+        part.replace(stage / (name + _DATA))
+    except OSError as exc:
+        msg = f"Cannot keep {local} for {destination} in {stage}: {exc.strerror or exc}."
+        raise OutputError(msg) from exc
+    write_whole(stage / (name + _ABOUT), json.dumps({"destination": destination}))
+    return destination
+
+
+def staged(stage: Path) -> Iterator[tuple[Path, str]]:
+    """Yield (file, destination) of what waits in a stage, by destination. Raises OutputError."""
+    found = {}
+    for about in stage.glob(f"*{_ABOUT}"):
+        try:
+            found[str(json.loads(about.read_bytes())["destination"])] = about.with_suffix(_DATA)
+        except (OSError, ValueError, KeyError) as exc:
+            msg = f"{about}, which says where a file goes, cannot be read: {exc}."
+            raise OutputError(msg) from exc
+    for destination in sorted(found):
+        yield found[destination], destination
 
 
 def _copy_xrootd(local: Path, destination: str) -> None:
