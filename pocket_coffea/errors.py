@@ -21,6 +21,7 @@ A message names the offending value, where it came from, what is allowed and the
     |   +-- WeightError     (ValueError)   a weight is not finite or has the wrong length
     |   +-- FillError       (ValueError)   a histogram cannot be filled as configured
     +-- CommandFailed                      another program could not be run, or failed
+    +-- CatalogueError                     a catalogue of datasets does not answer, or does not know the name
     +-- InputFileError      (OSError)      an input file is missing, unreadable or truncated
     +-- OutputError         (OSError)      an output cannot be written
 
@@ -33,6 +34,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "CatalogueError",
     "CommandFailed",
     "ConfigurationError",
     "CutError",
@@ -134,6 +136,10 @@ class FillError(ProcessingError, ValueError):
 
 class CommandFailed(PocketCoffeaError):
     """Another program (git, xrdcp, voms-proxy-info) could not be started, did not end in time, or failed."""
+
+
+class CatalogueError(PocketCoffeaError):
+    """A catalogue of datasets (Rucio, DBS) cannot be asked, or does not know what it was asked for."""
 
 
 class InputFileError(PocketCoffeaError, OSError):

@@ -37,6 +37,10 @@ class LazyGroup(click.Group):
     """A group whose commands are ``name: ("module:function", one line of help)``."""
 
     commands_at: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "build-datasets": (
+            "pocket_coffea.cli.build_datasets:build_datasets",
+            "Build dataset fileset in json format",
+        ),
         "image": (
             "pocket_coffea.cli.image:image",
             "Build, check and use site images, reproducible bit for bit",
@@ -78,7 +82,6 @@ class LazyGroup(click.Group):
     #: Commands of PocketCoffea that this version does not have.
     later: ClassVar[frozenset[str]] = frozenset(
         {
-            "build-datasets",
             "check-jobs",
             "dataset-discovery-cli",
             "hadd-skimmed-files",

@@ -22,16 +22,18 @@ ALLOWED = {
     "config": BASE | {"utils", "lib", "parameters"},
     "workflows": BASE | {"utils", "lib", "parameters", "config"},
     "images": BASE | {"utils"},
+    "datasets": BASE | {"utils", "lib"},
     "sites": BASE | {"utils"},
     "batch": BASE | {"utils"},
     "executors": BASE | {"utils", "images", "batch", "sites"},
     "run": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "sites"},
-    "scripts": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "run"},
+    "scripts": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "run", "datasets"},
     "cli": BASE
-    | {"utils", "lib", "parameters", "config", "workflows", "images", "executors", "run", "scripts", "sites"},
+    | {"utils", "lib", "parameters", "config", "workflows", "images", "executors", "run", "scripts", "sites"}
+    | {"datasets"},
 }
 #: Modules that keep an old import path alive and may look upwards.
-FACADES = {"utils.configurator", "utils.utils"}
+FACADES = {"utils.configurator", "utils.rucio", "utils.utils"}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -1,0 +1,91 @@
+"""Open the files of datasets and tell which cannot be read, where else they are, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from pocket_coffea.datasets.events import count_events
+from pocket_coffea.datasets.files import Replica
+from pocket_coffea.errors import InputFileError
+from pocket_coffea.utils.site_rewrite import logical_name
+
+__all__ = ["FileProblem", "check_datasets"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileProblem:
+    """A file that cannot be read or has another number of events than it should. ``nevents``: events that it
+    should have, None if that is not known; ``others``: its replicas elsewhere."""
+
+    dataset: str
+    address: str
+    reason: str
+    nevents: int | None
+    others: tuple[Replica, ...] = ()
+
+    def __str__(self) -> str:
+        events = "an unknown number of" if self.nevents is None else str(self.nevents)
+        where = ", ".join(replica.site for replica in self.others) or "nowhere else"
+        return f"{self.dataset}: {self.reason} ({events} events; also at: {where})"
+
+
+def check_datasets(
+    datasets: Mapping[str, Mapping[str, Any]],
+    replicas: Callable[[list[str]], Mapping[str, list[Replica]]] | None = None,
+    workers: int = 4,
+    progress: Callable[[str], Any] = lambda _address: None,
+) -> list[FileProblem]:
+    """Open every file of the datasets ({name: {files, file_info, ...}}) and return what is wrong.
+
+    replicas: tells the replicas of logical names; None, or a name that it does not know: nothing is said of
+    other places. ``progress`` is called with each file that was opened.
+    """
+    jobs = [
+        (name, address, entry.get("file_info", {}).get(address, {}).get("nevents"))
+        for name, entry in datasets.items()
+        for address in entry["files"]
+    ]
+
+    def look(job: tuple[str, str, int | None]) -> FileProblem | None:
+        problem = _problem(*job)
+        progress(job[1])
+        return problem
+
+    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="check") as pool:
+        problems = [problem for problem in pool.map(look, jobs) if problem]
+    return _with_others(problems, replicas) if replicas and problems else problems
+
+
+def _problem(dataset: str, address: str, expected: int | None) -> FileProblem | None:
+    try:
+        found = count_events(address)
+    except InputFileError as error:
+        return FileProblem(dataset, address, str(error), expected)
+    if expected is not None and found != expected:
+        reason = f"{address} has {found} events, the catalogue says {expected}"
+        return FileProblem(dataset, address, reason, expected)
+    return None
+
+
+def _with_others(
+    problems: list[FileProblem], replicas: Callable[[list[str]], Mapping[str, list[Replica]]]
+) -> list[FileProblem]:
+    names = {problem.address: logical_name(problem.address) for problem in problems}
+    known = replicas(sorted({name for name in names.values() if name}))
+    return [
+        FileProblem(
+            problem.dataset,
+            problem.address,
+            problem.reason,
+            problem.nevents,
+            tuple(
+                replica
+                for replica in known.get(names[problem.address] or "", ())
+                if replica.address != problem.address
+            ),
+        )
+        for problem in problems
+    ]
