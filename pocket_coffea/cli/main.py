@@ -41,6 +41,10 @@ class LazyGroup(click.Group):
             "pocket_coffea.cli.build_datasets:build_datasets",
             "Build dataset fileset in json format",
         ),
+        "check-jobs": (
+            "pocket_coffea.cli.check_jobs:check_jobs",
+            "Watch the jobs of a campaign, and send again what failed",
+        ),
         "image": (
             "pocket_coffea.cli.image:image",
             "Build, check and use site images, reproducible bit for bit",
@@ -82,7 +86,6 @@ class LazyGroup(click.Group):
     #: Commands of PocketCoffea that this version does not have.
     later: ClassVar[frozenset[str]] = frozenset(
         {
-            "check-jobs",
             "dataset-discovery-cli",
             "hadd-skimmed-files",
             "make-plots",
