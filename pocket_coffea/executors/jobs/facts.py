@@ -62,10 +62,14 @@ class JobFacts:
     image: str = ""
     workers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def to_text(self) -> str:
+        """Return what ``job.json`` holds."""
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+
     def write(self, folder: Path) -> Path:
         """Write ``job.json`` into a jobs folder and return its path. Raises OutputError."""
         path = folder / FACTS_NAME
-        write_whole(path, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        write_whole(path, self.to_text())
         return path
 
     @classmethod

@@ -45,6 +45,7 @@ here=$PWD
 [ -r "$here/{script}" ] || here=$folder
 asked=0
 child=
+export POCKET_COFFEA_BEGAN=$(date +%s)
 """
 _FLAGS = """\
 flag() {
