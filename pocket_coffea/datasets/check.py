@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pocket_coffea.datasets.events import count_events
@@ -18,16 +18,18 @@ __all__ = ["FileProblem", "check_datasets"]
 @dataclass(frozen=True, slots=True)
 class FileProblem:
     """A file that cannot be read or has another number of events than it should. ``nevents``: events that it
-    should have, None if that is not known; ``others``: its replicas elsewhere."""
+    should have, None if that is not known; ``others``: its replicas elsewhere, None if nobody was asked."""
 
     dataset: str
     address: str
     reason: str
     nevents: int | None
-    others: tuple[Replica, ...] = ()
+    others: tuple[Replica, ...] | None = None
 
     def __str__(self) -> str:
         events = "an unknown number of" if self.nevents is None else str(self.nevents)
+        if self.others is None:
+            return f"{self.dataset}: {self.reason} ({events} events)"
         where = ", ".join(replica.site for replica in self.others) or "nowhere else"
         return f"{self.dataset}: {self.reason} ({events} events; also at: {where})"
 
@@ -74,18 +76,13 @@ def _with_others(
     problems: list[FileProblem], replicas: Callable[[list[str]], Mapping[str, list[Replica]]]
 ) -> list[FileProblem]:
     names = {problem.address: logical_name(problem.address) for problem in problems}
-    known = replicas(sorted({name for name in names.values() if name}))
-    return [
-        FileProblem(
-            problem.dataset,
-            problem.address,
-            problem.reason,
-            problem.nevents,
-            tuple(
-                replica
-                for replica in known.get(names[problem.address] or "", ())
-                if replica.address != problem.address
-            ),
-        )
-        for problem in problems
-    ]
+    asked = sorted({name for name in names.values() if name})
+    known = replicas(asked) if asked else {}
+
+    def others(address: str) -> tuple[Replica, ...] | None:
+        name = names[address]
+        if name is None:
+            return None
+        return tuple(replica for replica in known.get(name, ()) if replica.address != address)
+
+    return [replace(problem, others=others(problem.address)) for problem in problems]

@@ -185,6 +185,7 @@ class RucioCatalogue:
 
     def _ask(self, what: str, question: Callable[[], T]) -> T:
         """Return the answer; a server that does not answer is asked again."""
+        _ = self.client  # says what is missing before its errors are imported
         from requests.exceptions import RequestException
         from rucio.common.exception import (
             DataIdentifierNotFound,
