@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -120,12 +120,16 @@ def _groups(seen: Overview, by: str, width: int, rows: int) -> tuple[Table, int]
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, caption=_SEVERAL if several else None, caption_justify="left"
     )
-    table.add_column(by.capitalize(), overflow="ellipsis", no_wrap=True, ratio=1, min_width=10)
+    bar = 30 if width >= 80 else 15
+    done = 2 * len(str(len(seen.jobs))) + 1
+    table.add_column(
+        by.capitalize(), overflow="ellipsis", no_wrap=True, max_width=_rest(width, bar, max(done, 4), 6)
+    )
     table.add_column("Progress", no_wrap=True)
     table.add_column("Done", justify="right", no_wrap=True)
     table.add_column("% Done", justify="right", no_wrap=True)
     for name in shown:
-        table.add_row(*_group_row(name, groups[name], shares[name], bar=30 if width >= 80 else 15))
+        table.add_row(*_group_row(name, groups[name], shares[name], bar))
     if len(shown) < len(order):
         table.add_row(Text(f"... and {len(order) - len(shown)} further ones, more done", style="dim"))
     return table, len(shown) + 5
@@ -139,19 +143,29 @@ def _group_row(name: str, jobs: Sequence[JobRow], share: float, bar: int) -> lis
     return [Text(name), cells, f"{counts['done']}/{len(jobs)}", Text(f"{share:.1f}", style=style)]
 
 
+def _rest(width: int, *others: int) -> int:
+    """Return the cells that are left for one more column, with the space between columns."""
+    return max(width - sum(others) - 3 * (len(others) + 1), 10)
+
+
 def details_table(seen: Overview, width: int, rows: int | None = None) -> Table:
     """Return one row for each job, those that need attention first; all of them without ``rows``."""
     order = {"failed": 0, "held": 1, "running": 2, "idle": 3, "done": 4}
     column = {state: name for name, states in COLUMNS.items() for state in states}
     jobs = sorted(seen.jobs, key=lambda row: (order[column[row.state]], row.number))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Job", justify="right", no_wrap=True)
-    table.add_column("State", no_wrap=True)
-    table.add_column("Tries", justify="right", no_wrap=True)
+    fixed = {"Job": max(3, len(str(len(jobs)))), "State": 8, "Tries": 5}
     if width >= _WIDE:
-        table.add_column("Queue", no_wrap=True)
-        table.add_column("Host", overflow="ellipsis", no_wrap=True)
-    table.add_column("Sample and last failure", overflow="ellipsis", no_wrap=True, ratio=1)
+        fixed |= {"Queue": 12, "Host": 20}
+    for name, cells in fixed.items():
+        justify: JustifyMethod = "right" if name in ("Job", "Tries") else "left"
+        table.add_column(name, justify=justify, no_wrap=True, width=cells, overflow="ellipsis")
+    table.add_column(
+        "Sample and last failure",
+        overflow="ellipsis",
+        no_wrap=True,
+        max_width=_rest(width, *fixed.values()),
+    )
     for row in jobs if rows is None else jobs[:rows]:
         where = [row.queue, row.host] if width >= _WIDE else []
         state = Text("given up" if row.given_up else row.state, style=_STATE_STYLES[row.state])

@@ -25,7 +25,8 @@ ALLOWED = {
     "datasets": BASE | {"utils", "lib"},
     "sites": BASE | {"utils"},
     "batch": BASE | {"utils"},
-    "executors": BASE | {"utils", "images", "batch", "sites"},
+    "executors": BASE | {"utils", "images", "batch", "sites", "datasets"},
+    "plotting": BASE | {"utils", "parameters", "executors"},
     "run": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "sites"},
     "scripts": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "run", "datasets"},
     "cli": BASE

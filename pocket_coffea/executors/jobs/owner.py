@@ -7,8 +7,9 @@ its output is there, why it failed, and gives it other replicas to read.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pocket_coffea.batch.act import Slices
@@ -16,20 +17,21 @@ from pocket_coffea.batch.campaign import Campaign
 from pocket_coffea.batch.states import Attempt, Resources
 from pocket_coffea.batch.systems import BatchSystem, batch_system
 from pocket_coffea.batch.tasks import Task
-from pocket_coffea.errors import InputFileError, ResultsRefused
+from pocket_coffea.errors import InputFileError, OutputError, ResultsRefused
 from pocket_coffea.executors.jobs.explain import explain_attempt
 from pocket_coffea.executors.jobs.outputs import is_there
+from pocket_coffea.executors.jobs.packing import collect, prepare_transfer
 from pocket_coffea.executors.jobs.payload import sha256_of
 from pocket_coffea.executors.jobs.record import CampaignRecord, config_name
 from pocket_coffea.executors.jobs.report import read_report
 from pocket_coffea.executors.jobs.reroute import Rerouter
 
-__all__ = ["CampaignSlices", "Collect", "Opened", "open_campaign"]
+__all__ = ["CampaignSlices", "Opened", "open_campaign"]
 
 log = logging.getLogger(__name__)
 
-#: Moves what the batch system brought into the jobs folder for (record, job, attempt) to its place.
-Collect = Callable[[CampaignRecord, int, int], None]
+#: Errors that say nothing of what was brought: it is collected when they are over.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE)
 
 
 class CampaignSlices(Slices):
@@ -40,31 +42,35 @@ class CampaignSlices(Slices):
         record: CampaignRecord,
         campaign: Campaign,
         rerouter: Rerouter | None = None,
-        collect: Collect | None = None,
+        *,
+        acting: bool = False,
     ) -> None:
-        """``collect`` is None where nothing may be written: what was brought is then only looked at."""
+        """Who is not ``acting`` writes nothing: what the batch system brought is then only looked at."""
         self.record = record
         self.campaign = campaign
         self.rerouter = rerouter or Rerouter(record, campaign)
-        self.collect = collect
+        self.acting = acting
 
     def resources(self, job: int) -> Resources:
         """Return what a job is first sent with."""
         return self.record.resources_of(job)
 
     def task(self, job: int, attempt: int, resources: Resources) -> Task:
-        """Return what is to be sent for an attempt. Raises InputFileError when the slice cannot be read."""
+        """Return what is to be sent for an attempt.
+
+        A slice that cannot be read is sent with a digest that no file has: the job says so, and the others
+        go on. Raises OutputError.
+        """
         name = config_name(job)
-        arguments = (
-            str(job),
-            name,
-            sha256_of(self.record.folder / name),
-            str(self.record.jobs[job].chunksize),
-            str(attempt),
-            str(resources.seconds),
-            str(resources.cpus),
-        )
-        return Task(job, attempt, arguments, resources)
+        try:
+            digest = sha256_of(self.record.folder / name)
+        except InputFileError as error:
+            log.warning("%s", error)
+            digest = "unreadable"
+        if not self.record.flags:
+            prepare_transfer(self.record.folder, job)
+        numbers = (self.record.jobs[job].chunksize, attempt, resources.seconds, resources.cpus)
+        return Task(job, attempt, (str(job), name, digest, *map(str, numbers)), resources)
 
     def delivered(self, job: int) -> bool:
         """Return whether the last attempt says that it succeeded, and its outputs are there, whole."""
@@ -78,8 +84,15 @@ class CampaignSlices(Slices):
         return all(is_there(self.record, output) for output in report.outputs)
 
     def _collect(self, job: int, attempt: int) -> None:
-        if self.collect is not None and self.record.delivery.way == "transfer":
-            self.collect(self.record, job, attempt)
+        """Put into place what the batch system brought. Raises OutputError for what passes (a full disk)."""
+        if not self.acting or self.record.flags:
+            return
+        try:
+            collect(self.record, job, attempt)
+        except OutputError as error:
+            if getattr(error.__cause__, "errno", None) in _PASSING:
+                raise
+            log.warning("job_%d: %s", job, error)  # it has delivered nothing, which is decided about
 
     def explain(self, job: int, attempt: Attempt) -> tuple[str, Sequence[str]]:
         """Return why an attempt failed, in one line, and the addresses that it could not read."""
@@ -111,7 +124,6 @@ def open_campaign(
     folder: Path,
     *,
     acting: bool = False,
-    collect: Collect | None = None,
     blocked: Collection[str] = (),
 ) -> Opened:
     """Open a jobs folder whose record and ledger were written.
@@ -136,7 +148,7 @@ def open_campaign(
             "not of one campaign. Prepare the jobs again under another job-name."
         )
         raise InputFileError(msg)
-    slices = CampaignSlices(record, campaign, Rerouter(record, campaign, blocked=blocked), collect)
+    slices = CampaignSlices(record, campaign, Rerouter(record, campaign, blocked=blocked), acting=acting)
     return Opened(record, campaign, batch_system(record.system, record.template, campaign.id), slices)
 
 

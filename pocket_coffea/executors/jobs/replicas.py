@@ -6,31 +6,63 @@ its addresses; users block either.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
-__all__ = ["Lookup", "Replica", "Sites", "host_of", "plain_name", "same_address"]
+from pocket_coffea.datasets.cache import AnswerCache
+from pocket_coffea.datasets.files import Replica, site_name
+from pocket_coffea.datasets.rucio_client import RucioCatalogue
+from pocket_coffea.datasets.site_map import SiteMap, read_site_map
+from pocket_coffea.errors import PocketCoffeaError
 
+__all__ = ["Catalogue", "Lookup", "Sites", "host_of", "hosts_of", "published_sites", "same_address"]
 
-class Replica(NamedTuple):
-    """A copy of a file: the storage element that has it ("" when that is not known), and its address."""
+log = logging.getLogger(__name__)
 
-    site: str
-    address: str
-
-
-#: Asks a catalogue for the replicas of logical names. Raises PocketCoffeaError when it does not answer.
+#: Asks a catalogue for the replicas of logical names; an empty answer when it cannot be asked.
 Lookup = Callable[[Sequence[str]], Mapping[str, Sequence[Replica]]]
 
+_SITES_AGE = 3600.0  # s for which what sites publish is kept
+_REST = 300.0  # s for which a catalogue that did not answer is left in peace
 
-def plain_name(site: str) -> str:
-    """Return a site's name without what its storage element adds.
 
-    >>> plain_name("T1_DE_KIT_Disk")
-    'T1_DE_KIT'
-    """
-    return site.removesuffix("_Disk")
+def published_sites() -> SiteMap:
+    """Return what the sites publish of their storage elements; empty where CVMFS is not mounted."""
+    return read_site_map(AnswerCache(_SITES_AGE))
+
+
+class Catalogue:
+    """Rucio, asked when needed. One that does not answer is not asked again for a while."""
+
+    def __init__(self, ask: Callable[..., Mapping[str, Sequence[Replica]]] | None = None) -> None:
+        """``ask(*names)``: another catalogue than CMS's Rucio."""
+        self._ask = ask
+        self._not_before = 0.0
+
+    def __call__(self, names: Sequence[str]) -> Mapping[str, Sequence[Replica]]:
+        """Return the replicas of files by logical name; none, with a warning, when Rucio does not answer."""
+        if not names or time.monotonic() < self._not_before:
+            return {}
+        try:
+            if self._ask is None:
+                self._ask = RucioCatalogue(published_sites()).replicas
+            return self._ask(*names)
+        except PocketCoffeaError as error:
+            self._not_before = time.monotonic() + _REST
+            log.warning("No replicas are looked up for %.0f s: %s", _REST, error)
+            return {}
+
+
+def hosts_of(sites: SiteMap) -> dict[str, str]:
+    """Return {host: site} of the hosts that belong to one site alone."""
+    found: dict[str, set[str]] = {}
+    for element, how in sites.elements.items():
+        addresses = [how["prefix"]] if "prefix" in how else [template for _, template in how["rules"]]
+        for host in {host_of(str(address)) for address in addresses} - {""}:
+            found.setdefault(host, set()).add(site_name(element))
+    return {host: names.pop() for host, names in found.items() if len(names) == 1}
 
 
 def host_of(address: str) -> str:
@@ -62,18 +94,29 @@ def same_address(address: str) -> str:
 
 
 class Sites:
-    """Names of sites, learned from the map of sites and from the answers of the catalogue."""
+    """Names of sites, learned from what sites publish and from the answers of the catalogue."""
 
-    def __init__(self, by_host: Mapping[str, str] | None = None, redirectors: Iterable[str] = ()) -> None:
-        """``by_host``: {host: name of the site}; ``redirectors``: addresses, of no site."""
-        self._by_host = {host: plain_name(site) for host, site in (by_host or {}).items()}
+    def __init__(
+        self,
+        redirectors: Iterable[str] = (),
+        published: Callable[[], SiteMap] = published_sites,
+    ) -> None:
+        """``redirectors``: addresses that are of no site. ``published`` is called once, when needed."""
+        self._published = published
+        self._names: dict[str, str] | None = None
         self._redirectors = {host_of(each) for each in redirectors} - {""}
+
+    @property
+    def _by_host(self) -> dict[str, str]:
+        if self._names is None:
+            self._names = hosts_of(self._published())
+        return self._names
 
     def learn(self, replicas: Iterable[Replica]) -> None:
         """Remember which hosts belong to which sites."""
         for replica in replicas:
             if replica.site and (host := host_of(replica.address)):
-                self._by_host.setdefault(host, plain_name(replica.site))
+                self._by_host.setdefault(host, site_name(replica.site))
 
     def is_redirector(self, address: str) -> bool:
         """Return whether an address is that of a redirector, which leads to any site."""
@@ -82,12 +125,17 @@ class Sites:
     def name(self, address: str) -> str:
         """Return the site of an address: its name or else its host; empty for redirectors and paths."""
         host = host_of(address)
-        return "" if host in self._redirectors else self._by_host.get(host, host)
+        return "" if not host or host in self._redirectors else self._by_host.get(host, host)
 
     def is_at(self, address: str, sites: Collection[str]) -> bool:
         """Return whether an address is at one of ``sites``, named either way."""
         host = host_of(address)
         if not host or not sites:
             return False
-        names = {plain_name(site) for site in sites} | {site.lower() for site in sites}
+        names = {site_name(site) for site in sites} | {site.lower() for site in sites}
         return host in names or self._by_host.get(host, host) in names
+
+    def unknown(self, sites: Iterable[str]) -> list[str]:
+        """Return those names that are neither a host nor a site whose hosts are known."""
+        known = set(self._by_host.values())
+        return [site for site in sites if "." not in site and site_name(site) not in known]

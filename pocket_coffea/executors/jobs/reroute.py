@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pocket_coffea.batch.campaign import Campaign
-from pocket_coffea.errors import PocketCoffeaError
+from pocket_coffea.datasets.files import Replica
 from pocket_coffea.executors.jobs.payload import read_slice, rewrite_slice
 from pocket_coffea.executors.jobs.record import CampaignRecord, config_name
-from pocket_coffea.executors.jobs.replicas import Lookup, Replica, Sites, same_address
+from pocket_coffea.executors.jobs.replicas import Catalogue, Lookup, Sites, same_address
 from pocket_coffea.utils.atomic import write_whole
 from pocket_coffea.utils.site_rewrite import REDIRECTOR, join_name, logical_name
 
@@ -38,12 +38,12 @@ class Rerouter:
         lookup: Lookup | None = None,
         blocked: Collection[str] = (),
     ) -> None:
-        """``lookup`` asks a catalogue (None: there is none); ``blocked``: sites never moved to."""
+        """``lookup`` asks a catalogue, by default CMS's Rucio; ``blocked``: sites never moved to."""
         self.record = record
         self.campaign = campaign
         self.redirector = str(record.options.get("redirector") or REDIRECTOR)
-        self.sites = sites or Sites(redirectors=(self.redirector, REDIRECTOR))
-        self.lookup = lookup
+        self.sites = sites or Sites((self.redirector, REDIRECTOR))
+        self.lookup = lookup or Catalogue()
         self.blocked = frozenset(blocked)
 
     def site(self, address: str) -> str:
@@ -93,6 +93,8 @@ class _Plan:
 
     def changes(self, filesets: Mapping[str, Any]) -> dict[str, str]:
         """Return {old address: new address} of all files that move."""
+        if self.router.sites.unknown(self.avoid):  # the answer tells which hosts are theirs
+            self._of_catalogue([name for address, _ in _files(filesets) if (name := logical_name(address))])
         moving = [(address, replicas) for address, replicas in _files(filesets) if self._has_to_move(address)]
         names = [name for address, _ in moving if (name := logical_name(address))]
         changes = {}
@@ -139,13 +141,9 @@ class _Plan:
         return same_address(candidate) != same_address(old) and (not here or sites.name(candidate) != here)
 
     def _of_catalogue(self, names: Sequence[str]) -> Mapping[str, Sequence[Replica]]:
-        """Ask the catalogue once for all files that move; it may fail, the redirector is left then."""
+        """Ask the catalogue once for all files that move."""
         if self._found is None:
-            self._found = {}
-            try:
-                self._found = self.router.lookup(names) if self.router.lookup else {}
-            except PocketCoffeaError as error:
-                log.warning("no replicas are looked up: %s", error)
+            self._found = self.router.lookup(names)
             for replicas in self._found.values():
                 self.router.sites.learn(replicas)
         return self._found

@@ -21,7 +21,7 @@ from pocket_coffea.batch.monitor import Monitor, News, Poll
 from pocket_coffea.errors import ConfigurationError, OptionError, OutputError
 from pocket_coffea.executors.jobs.options_file import skip_bad_files
 from pocket_coffea.executors.jobs.overview import Overview, overview
-from pocket_coffea.executors.jobs.owner import Collect, Opened, open_campaign
+from pocket_coffea.executors.jobs.owner import Opened, open_campaign
 from pocket_coffea.executors.jobs.proxy_copy import renew_proxy
 from pocket_coffea.executors.jobs.record import RECORD_NAME, CampaignRecord
 
@@ -92,14 +92,11 @@ class Watching:
     ``acting`` takes the lock: ResultsRefused names its owner when another monitor has it.
     """
 
-    def __init__(
-        self, folder: Path, wishes: Wishes | None = None, *, acting: bool, collect: Collect | None = None
-    ) -> None:
-        """Raises InputFileError when the folder holds no campaign, OptionError for wishes that are wrong."""
+    def __init__(self, folder: Path, wishes: Wishes | None = None, *, acting: bool) -> None:
+        """Nothing is read yet."""
         self.folder = folder
         self.wishes = wishes or Wishes()
         self.acting = acting
-        self._collect = collect if acting else None
         self._lock = Lock(folder) if acting else None
         self._renewed = 0.0
         self._open: Opened | None = None
@@ -122,9 +119,8 @@ class Watching:
 
     def _start(self, acting: bool) -> Monitor:
         self._close()
-        collect = self._collect if acting else None
         blocked = () if self.wishes.use_redirector else self.wishes.blocklist_sites
-        opened = open_campaign(self.folder, acting=acting, collect=collect, blocked=blocked)
+        opened = open_campaign(self.folder, acting=acting, blocked=blocked)
         self._open = opened
         monitor = Monitor(
             opened.campaign,

@@ -22,10 +22,11 @@ line=$(sed -n "${attempt}p" "plan/$job"); [ -n "$line" ] || line=$(tail -n 1 "pl
 rm -f "job_$job.idle"; touch "job_$job.running"
 flag() { rm -f "job_$job.running"; touch "job_$job.$1"; }
 report() {  # code, reason, unreadable, outputs
-    printf '{"job": %s, "attempt": %s, "campaign": "%s", "exit_code": %s, "reason": "%s", "unreadable": [%s], ' \\
-        "$job" "$attempt" "$(cat campaign.id)" "$1" "$2" "$3" > "logs/.report_$job"
-    printf '"outputs": [%s]}' "$4" >> "logs/.report_$job"
-    mv "logs/.report_$job" "logs/job_$job.$attempt.json"
+    printf '{"job": %s, "attempt": %s, ' "$job" "$attempt" > .report_$job
+    printf '"campaign": "%s", ' "$(cat campaign.id)" >> .report_$job
+    printf '"exit_code": %s, "reason": "%s", "unreadable": [%s], ' "$1" "$2" "$3" >> .report_$job
+    printf '"outputs": [%s]}' "$4" >> .report_$job
+    mv ".report_$job" "logs/job_$job.$attempt.json"
 }
 deliver() {
     [ "$(sha256sum < "$slice" | cut -d' ' -f1)" = "$sha" ] || fail 72 "the slice is another one"
