@@ -11,13 +11,11 @@ from typing import Any
 from pocket_coffea.errors import ConfigurationError, OutputError
 from pocket_coffea.executors.jobs.record import CampaignRecord
 from pocket_coffea.executors.proxy import find_proxy, read_proxy
+from pocket_coffea.executors.setup import PROXY
 
-__all__ = ["PROXY_NAME", "renew_proxy", "write_private"]
+__all__ = ["renew_proxy", "write_private"]
 
 log = logging.getLogger(__name__)
-
-#: Name of the copy, mode 0600.
-PROXY_NAME = "x509up"
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -44,7 +42,7 @@ def renew_proxy(record: CampaignRecord) -> str:
 
     Returns "" when nothing changed, or the campaign needs none. Raises OutputError.
     """
-    copy = record.folder / PROXY_NAME
+    copy = record.folder / PROXY
     if not copy.exists():
         return ""
     options: Mapping[str, Any] = record.options
