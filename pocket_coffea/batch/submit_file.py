@@ -211,7 +211,8 @@ def sbatch_text(template: Template, tasks: Sequence[Task], name: str, *, is_arra
         *_sbatch_resources(template, tasks[0].resources),
     ]
     if is_array:
-        lines.append(f"#SBATCH --array=0-{len(tasks) - 1}")
+        at_once = f"%{template.max_running}" if template.max_running else ""
+        lines.append(f"#SBATCH --array=0-{len(tasks) - 1}{at_once}")
     lines += [sbatch_directive(key, value) for key, value in template.directives.items()]
     lines += [
         f"export {key}={shell_word(key, value)}"

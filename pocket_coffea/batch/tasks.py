@@ -43,6 +43,7 @@ class Template:
         default_factory=dict
     )  # further lines, written as they are
     max_array: int = 1000  # Slurm: most tasks of one array
+    max_running: int = 0  # Slurm: most tasks of an array that run at once; 0 for all of them
     slots: int = 2  # local processes: most at once
 
     def as_mapping(self) -> dict[str, Any]:

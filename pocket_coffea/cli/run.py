@@ -221,12 +221,11 @@ def _run(request: RunRequest, level: str) -> int:
     from pocket_coffea.cli.errors import console_writer
     from pocket_coffea.cli.main import banner
     from pocket_coffea.log import setup_logging
-    from pocket_coffea.run.outputs import OutputFolder
     from pocket_coffea.run.progress import make_progress
-    from pocket_coffea.run.session import run_analysis
+    from pocket_coffea.run.session import output_folder, run_analysis
 
     click.echo(banner())
-    folder = OutputFolder(request.outputdir)
+    folder = output_folder(request)
     console = Console(stderr=True)
     undo = _logging(setup_logging, level, console_writer(console), folder.path / "logfile.log")
     try:

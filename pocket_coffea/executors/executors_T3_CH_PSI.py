@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pocket_coffea.executors.dask_factory import SiteDaskExecutorFactory
 from pocket_coffea.executors.executors_base import site_factory_getter
+from pocket_coffea.executors.executors_manual_jobs import ExecutorFactoryManualABC
 
-__all__ = ["DaskExecutorFactory", "get_executor_factory"]
+__all__ = ["DaskExecutorFactory", "ExecutorFactorySlurmPSI", "get_executor_factory"]
 
 
 class DaskExecutorFactory(SiteDaskExecutorFactory):
@@ -14,4 +15,12 @@ class DaskExecutorFactory(SiteDaskExecutorFactory):
     site = "T3_CH_PSI"
 
 
-get_executor_factory = site_factory_getter("T3_CH_PSI", {"dask": DaskExecutorFactory})
+class ExecutorFactorySlurmPSI(ExecutorFactoryManualABC):
+    """One Slurm job per group of files at PSI Tier-3."""
+
+    site = "T3_CH_PSI"
+
+
+get_executor_factory = site_factory_getter(
+    "T3_CH_PSI", {"dask": DaskExecutorFactory, "slurm": ExecutorFactorySlurmPSI}
+)

@@ -130,8 +130,10 @@ def make_factory(
     """
     if custom_setup is not None:
         return _custom_factory(executor, run_options, outputdir, custom_setup)
-    _, site, factory = _find(executor, sites)
-    given = {} if site is None else {"site": site}
+    name, site, factory = _find(executor, sites)
+    given: dict[str, Any] = {} if site is None else {"site": site}
+    if factory.handles_submission:
+        given["executor"] = name
     return factory(run_options=run_options, outputdir=outputdir, **given)
 
 

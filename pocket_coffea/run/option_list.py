@@ -16,7 +16,7 @@ DASK_BATCH = ("dask/htcondor", "dask/slurm")
 DASK_STARTED = (*DASK_BATCH, "dask/none")
 DASK_SITES = (*DASK_STARTED, "dask/gateway", "dask/scheduler")
 PARSL = ("parsl",)
-JOBS = ("condor", "slurm")
+JOBS = ("condor", "slurm", "jobs")
 #: Who starts workers itself, and who has workers that are not processes of this one.
 STARTED = (*DASK_STARTED, *PARSL, *JOBS)
 SUBMITTED = (*DASK_BATCH, *PARSL, *JOBS)
@@ -170,6 +170,7 @@ def _jobs() -> Iterator[Option]:
     k = Kind
     text = "Events of one job; a mapping splits by dataset."
     yield Option("max-events-per-job", k.PER_SAMPLE, text, JOBS, minimum=1)
+    yield _flag("split-files", "Cut files that have more events than a job may have.", JOBS)
     yield Option("job-name", k.TEXT, "Name of the folder of a submission, below jobs-dir.", JOBS, "job")
     text = "Where the folders of submissions are made (default: output folder)."
     yield Option("jobs-dir", k.TEXT, text, JOBS)
@@ -181,7 +182,7 @@ def _jobs() -> Iterator[Option]:
     text = "Prefix of output paths copied with xrdcp, instead of those of the site."
     yield Option("eos-prefix", k.TEXT, text, JOBS)
     text = "Files opened by path while running, shipped to the workers."
-    yield Option("extra-input-files", k.NAMES, text, JOBS)
+    yield Option("extra-input-files", k.NAMES, text, ("dask/htcondor", "parsl/htcondor", *JOBS))
     yield Option("notify-user", k.TEXT, "Mail address that HTCondor writes to.", ("condor",))
     text = "Path outside the container of what is /srv inside."
     yield Option("host-path-prefix", k.TEXT, text, ("condor",))
@@ -193,6 +194,10 @@ def _jobs() -> Iterator[Option]:
 def _recovery() -> Iterator[Option]:
     k = Kind
     yield Option("recreate-jobs", k.NAMES, "Submit these jobs again: auto, or their numbers.", JOBS)
+    text = "With recreate-jobs: remove and send also jobs that are in the queue or run."
+    yield _flag("remove-running", text, JOBS)
     yield Option("recreate-queue", k.TEXT, "Queue for jobs that are submitted again.", JOBS)
     yield Option("blocklist-sites", k.NAMES, "Grid sites that files are not read from.", JOBS)
     yield _flag("use-redirector", "Read every file through the global XRootD redirector.", JOBS)
+    text = "Address of another redirector than CMS's, to which logical names are appended."
+    yield Option("redirector", k.TEXT, text, JOBS)

@@ -48,7 +48,7 @@ __all__ = [
 #: What --test sets unless the command line says otherwise.
 TEST_OPTIONS = {"limit-files": 2, "limit-chunks": 2}
 #: Names of executors; a module given with --executor-custom-setup may have others.
-EXECUTORS = ("iterative", "futures", "dask", "parsl", "condor", "slurm")
+EXECUTORS = ("iterative", "futures", "dask", "parsl", "condor", "slurm", "jobs")
 
 
 def parse_executor(executor: str) -> tuple[str, str | None]:

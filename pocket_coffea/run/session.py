@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pocket_coffea.errors import NothingToDo, OptionError
 from pocket_coffea.run.filesets import Filesets, filter_filesets, group_filesets, needs_grid
+from pocket_coffea.run.option_list import JOBS
+from pocket_coffea.run.option_set import USER_ORIGINS
 from pocket_coffea.run.options import Kind, Option, RunOptions, merge_run_options, parse_executor
 from pocket_coffea.run.outputs import OutputFolder
 from pocket_coffea.run.progress import LineProgress, Progress
@@ -19,8 +22,9 @@ from pocket_coffea.run.summary import RunReport
 from pocket_coffea.sites.book import SiteBook
 from pocket_coffea.sites.hosts import require_submit_host
 from pocket_coffea.sites.site import adjusted
+from pocket_coffea.utils.transfer import is_remote
 
-__all__ = ["RunRequest", "merge_options", "run_analysis", "wait_until"]
+__all__ = ["RunRequest", "merge_options", "output_folder", "run_analysis", "wait_until"]
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +66,12 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
     """
     began = time.monotonic()
     options = merge_options(request)
-    folder = OutputFolder(request.outputdir)
+    folder = output_folder(request)
     if request.resubmit_failed and not request.process_separately:
         msg = "--resubmit-failed works on the jobs of --process-separately: give both."
         raise OptionError(msg)
+    if options.get("recreate-jobs"):
+        return _recreate(options, folder)
     failed = folder.read_failed() if request.resubmit_failed else None
     _check_executor(request)
     _check_host(request, options)
@@ -79,15 +85,14 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
     factory = make_factory(
         request.executor_name,
         _executor_options(options, config.filesets),
-        str(folder.path),
+        request.outputdir if is_remote(request.outputdir) else str(folder.path),
         request.executor_custom_setup,
         SiteBook(request.site_files),
     )
     report = RunReport(workers=int(options["scaleout"]) if request.executor_name != "iterative" else 1)
     try:
         if getattr(factory, "handles_submission", False):
-            submit: Any = getattr(factory, "submit")  # noqa: B009  (only such factories have it)
-            submit(config, config.filesets, str(folder.path))
+            _submit(factory, request, options, config, folder)
             report.submitted = True
             return report
         runner = GroupRunner(
@@ -99,6 +104,48 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
         _close(factory)
     report.wall_seconds = time.monotonic() - began
     return report
+
+
+def output_folder(request: RunRequest) -> OutputFolder:
+    """Return the folder of this machine that the run writes into: for jobs whose outputs go to an address
+    it is ``jobs-dir``. Raises OutputError."""
+    name, _ = parse_executor(request.executor_name)
+    if is_remote(request.outputdir) and name in JOBS:
+        jobs_dir = merge_options(request).get("jobs-dir")
+        if not jobs_dir:
+            msg = (
+                f"--outputdir {request.outputdir} is an address. Give the run option jobs-dir, too: a folder "
+                "of this machine, where the jobs are prepared."
+            )
+            raise OptionError(msg)
+        return OutputFolder(jobs_dir)
+    return OutputFolder(request.outputdir)
+
+
+def _recreate(options: RunOptions, folder: OutputFolder) -> RunReport:
+    """Send jobs of an earlier submission again; their folder says all that is needed."""
+    from pocket_coffea.executors.jobs.recreate import recreate
+
+    recreate(Path(options.get("jobs-dir") or folder.path), options.as_dict())
+    report = RunReport()
+    report.submitted = True
+    return report
+
+
+def _submit(
+    factory: Any, request: RunRequest, options: RunOptions, config: Any, folder: OutputFolder
+) -> None:
+    """Hand the run to a factory that submits jobs itself."""
+    for flag in ("process_separately", "resume", "resubmit_failed"):
+        if getattr(request, flag):
+            msg = (
+                f"--{flag.replace('_', '-')} is not for {request.executor_name}: each job has an output of "
+                "its own, and `pocket-coffea check-jobs` sends failed ones again. Leave it out."
+            )
+            raise OptionError(msg)
+    if options["limit-chunks"] is not None:
+        log.warning("limit-chunks = %s holds for each job and dataset, not for all", options["limit-chunks"])
+    factory.submit(config, config.filesets, str(folder.path))
 
 
 def merge_options(request: RunRequest) -> RunOptions:
@@ -195,6 +242,10 @@ def _groups(
 def _executor_options(options: RunOptions, filesets: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options for the factory. A run on local files never needs a grid proxy."""
     plain = options.as_dict()
+    if parse_executor(options.executor)[0] in JOBS:
+        if not options.origin("scaleout").startswith(USER_ORIGINS):
+            plain.pop("scaleout", None)  # the default is not meant as a number of jobs
+        return plain  # what jobs need the proxy for is found out there
     if not needs_grid(filesets):
         plain["ignore-grid-certificate"] = True
     return plain

@@ -15,7 +15,7 @@ from pocket_coffea.utils.units import DURATION, to_seconds
 __all__ = ["DIRECTIVES", "EXECUTORS", "read_site"]
 
 #: Executors whose defaults a site may give.
-EXECUTORS = ("dask", "parsl", "condor", "slurm")
+EXECUTORS = ("dask", "parsl", "condor", "slurm", "jobs")
 #: What names a queue in a submit file: by its name, or by its time in seconds (+MaxRuntime, +RequestRuntime).
 DIRECTIVES = ("+JobFlavour", "+MaxRuntime", "+RequestRuntime", "partition")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

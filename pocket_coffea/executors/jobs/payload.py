@@ -31,6 +31,7 @@ __all__ = [
     "PAYLOAD_NAME",
     "TREE",
     "load_slice",
+    "plain_value",
     "read_slice",
     "restored",
     "rewrite_slice",
@@ -100,11 +101,11 @@ def slice_bytes(folder: Path, job: int, filesets: Mapping[str, Any], payload_sha
 
 
 def _packed(values: Mapping[str, Any]) -> bytes:
-    text = json.dumps(values, separators=(",", ":"), default=_plain)
+    text = json.dumps(values, separators=(",", ":"), default=plain_value)
     return pickle.dumps(_Slice(zlib.compress(text.encode(), 1)), protocol=4)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return what a number of another library is in JSON. Raises InvalidType for what is none."""
     item = getattr(value, "item", None)
     if callable(item):

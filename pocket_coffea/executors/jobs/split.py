@@ -25,7 +25,7 @@ from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
 from pocket_coffea.executors.jobs.payload import TREE
 from pocket_coffea.executors.jobs.record import JobSlice
 
-__all__ = ["JobPlan", "Rules", "split"]
+__all__ = ["JobPlan", "Rules", "plan_of", "split"]
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +103,21 @@ def split(filesets: Filesets, rules: Rules, count: Counter | None = None) -> lis
     else:
         groups = _shared(pieces, rules.scaleout or 1)
     return [_plan(number, group, filesets, rules.chunksize) for number, group in enumerate(groups)]
+
+
+def plan_of(number: int, filesets: Filesets, rules: Rules) -> JobPlan:
+    """Return the job that filesets of a user's own splitting are. Raises OptionError for its chunksize."""
+    pieces = [
+        Piece(dataset, file, 0, _steps(entry["files"], file))
+        for dataset, entry in filesets.items()
+        for file in entry["files"]
+    ]
+    plan = _plan(number, pieces, filesets, rules.chunksize)
+    return JobPlan({name: dict(entry) for name, entry in filesets.items()}, plan.datasets, plan.chunksize)
+
+
+def _steps(files: Any, file: str) -> tuple[int, int] | None:
+    return tuple(files[file]["steps"][0]) if isinstance(files, Mapping) else None
 
 
 def _question(filesets: Filesets) -> str:

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from coffea import processor
@@ -178,10 +179,12 @@ def test_executor_strings():
     assert check_executor("futures@lxplus") == "futures"
 
 
-@pytest.mark.parametrize("executor", ["condor@lxplus", "condor@rubin", "slurm@T3_CH_PSI"])
-def test_remote_executors_say_that_they_are_not_here(executor):
-    with pytest.raises(ConfigurationError, match=rf"remote executor '{executor}' is not in this version"):
-        check_executor(executor)
+@pytest.mark.parametrize("executor", ["condor@lxplus", "condor@rubin", "condor@lpc", "slurm@T3_CH_PSI"])
+def test_executors_that_submit_jobs_are_known(executor):
+    assert check_executor(executor) == executor.partition("@")[0]
+    factory = make_factory(executor, LOCAL, "out")
+    assert factory.handles_submission
+    assert factory.executor == executor
 
 
 @pytest.mark.parametrize("site", SiteBook(), ids=lambda site: site.name)
@@ -227,15 +230,20 @@ def test_a_site_class_can_be_subclassed_with_its_own_cluster():
     assert (executor.client, executor.priority, executor.treereduction) == (2, 5, 7)
 
 
-def test_manual_jobs_are_refused_at_use():
+def test_manual_jobs_have_their_documented_names(tmp_path):
     assert executors_manual_jobs.INNER_RUN_OPTIONS_FILENAME == "inner_run_options.yaml"
-    assert set(executors_manual_jobs.INNER_RUN_OPTIONS_WHITELIST) == {"skip-bad-files", "tree-reduction"}
-    with pytest.raises(ConfigurationError, match="not in this version"):
-        executors_lxplus.ExecutorFactoryCondorCERN(run_options=LOCAL, outputdir="out")
-    with pytest.raises(ConfigurationError, match="not in this version"):
-        executors_manual_jobs.write_inner_run_options("jobs", {})
-    with pytest.raises(ConfigurationError, match="not in this version"):
-        executors_lxplus.build_job_script()
+    assert {"skip-bad-files", "tree-reduction"} <= set(executors_manual_jobs.INNER_RUN_OPTIONS_WHITELIST)
+    factory = executors_lxplus.ExecutorFactoryCondorCERN(run_options=LOCAL, outputdir="out")
+    assert factory.executor == "condor@lxplus"
+    with pytest.raises(ConfigurationError, match=r"condor@lxplus submits jobs and ends"):
+        factory.get()
+    path = executors_manual_jobs.write_inner_run_options(str(tmp_path), {**LOCAL, "queue": "workday"})
+    assert Path(path).read_text() == "tree-reduction: 7\nretries: 4\n"
+    script = tmp_path / "job.sh"
+    script.write_text(executors_lxplus.build_job_script())
+    executors_manual_jobs.ensure_job_sh_forwards_inner_yaml(str(script))
+    with pytest.raises(ConfigurationError, match=r"job\.sh was written by another version"):
+        executors_manual_jobs.ensure_sub_transfers_inner_yaml(str(script))
 
 
 def test_the_given_proxy_is_used_as_it_is(tmp_path):
