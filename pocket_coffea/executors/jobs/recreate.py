@@ -67,9 +67,8 @@ def _name_only(folder: Path, wishes: Wishes, jobs: Sequence[int] | None) -> tupl
         rows = watching.look().jobs
     found = jobs
     if found is None:
-        skipped: Iterable[State] = () if wishes.remove_running else IN_QUEUE
-        found = [row.number for row in rows if row.state != State.DONE and row.state not in skipped]
-    log.info(
-        "Dry run: these jobs of %s would be sent again: %s", folder, ", ".join(map(str, found)) or "none"
-    )
+        skipped = {State.DONE.value, *(() if wishes.remove_running else IN_QUEUE)}
+        found = [row.number for row in rows if row.state not in skipped]
+    names = ", ".join(map(str, found)) or "none"
+    log.info("Dry run: these jobs of %s would be sent again: %s", folder, names)
     return tuple(found)
