@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ParslPlan"]
 
-_POOL = "parsl.executors.high_throughput.process_worker_pool"
+_POOL = "pocket_coffea.executors.parsl_pool"
 _CERTIFICATES = "certificates"
 #: The arguments of Parsl's worker pool; double braces are filled in for each batch job.
 _POOL_ARGUMENTS = (

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +17,9 @@ from ci.lab.host import machine
 from ci.lab.layout import CONTROL, PHYSICIST, SHARED
 from ci.lab.process import run
 from tests.lab.site_table import table
+
+if TYPE_CHECKING:
+    from tests.lab.parsl_runs import Analysis
 
 # elsewhere the engines' clients that these modules import may be missing
 collect_ignore_glob = [] if CONTROL.exists() else ["test_*.py"]
@@ -104,3 +108,53 @@ def command() -> Callable[..., str]:
         return run(list(argv), timeout=timeout, check=check).stdout
 
     return call
+
+
+@pytest.fixture(scope="module")
+def analysis(request: pytest.FixtureRequest) -> Iterator[Analysis]:
+    """Return the demo analysis in a folder that the workers see.
+
+    A module with ``REMOTE = True`` reads its events from the XRootD server that wants a proxy.
+    """
+    from tests.lab.parsl_runs import Analysis
+    from tests.lab.site_runs import remote_samples
+
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    folder = SHARED / PHYSICIST / f"{name}-{os.getpid()}"
+    folder.mkdir(parents=True)
+    made = Analysis(folder)
+    if getattr(request.module, "REMOTE", False):
+        remote_samples(made)
+    yield made
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def expected(analysis: Analysis) -> Callable[..., list[Any]]:
+    """Return ``expected("-c", "20")``: what iterative gives, by the further arguments of a run."""
+    from tests.lab.parsl_runs import content
+
+    known: dict[tuple[str, ...], list[Any]] = {}
+
+    def get(*more: str) -> list[Any]:
+        if more not in known:
+            output = analysis.folder / f"iterative-{len(known)}"
+            analysis.run("iterative", output, {"tree-reduction": 4}, *more)
+            known[more] = content(output)
+        return known[more]
+
+    return get
+
+
+@pytest.fixture
+def output(shared_folder: Path) -> Path:
+    """Return an output folder, still to be made, that the workers see."""
+    return shared_folder / "out"
+
+
+@pytest.fixture
+def clean_queues() -> Iterator[None]:
+    """Let no job of this test be the next one's: ``pytestmark = pytest.mark.usefixtures("clean_queues")``."""
+    yield
+    for words in (["condor_rm", "-all"], ["scancel", "--me"]):
+        run(words, timeout=30, check=False)

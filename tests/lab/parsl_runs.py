@@ -130,7 +130,7 @@ def jobs() -> dict[str, str]:
 
 def left_behind(output: Path) -> list[str]:
     """Return what a run must not leave: jobs, processes of Parsl, files with secrets, `runinfo` anywhere."""
-    pattern = "parsl_interchange|process_worker_pool|pocket-coffea run"
+    pattern = "parsl_interchange|parsl_pool|pocket-coffea run"
     found = run(["pgrep", "-u", "physicist", "-af", pattern], timeout=30, check=False).stdout
     own = [line for line in found.splitlines() if "pgrep" not in line]
     secrets = [*output.glob("**/*.key_secret"), *output.glob(".workers-*")]

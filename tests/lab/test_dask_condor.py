@@ -5,54 +5,24 @@ shared, and what remains when workers, machines or the user's patience are lost.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 
 import pytest
 from distributed import Client
 
-from ci.lab.layout import PHYSICIST, SHARED
 from ci.lab.process import run
 from ci.lab.services.data import catalogue
 from ci.lab.services.xrootd import SITES
 from tests.lab import dask_runs
 from tests.lab.dask_runs import SECRETS, in_image, leaves_nothing, newest_image, scheduler_of
-from tests.lab.parsl_runs import Analysis, content, jobs, provenance
+from tests.lab.parsl_runs import content, jobs, provenance
 
 FNAL = SITES["fnal"]
 #: Sites ask for more disk than the lab has.
 OPTIONS = {**dask_runs.OPTIONS, "disk-per-worker": "100MB"}
 #: Small chunks, so that there is something to interrupt.
 SMALL = ("-c", "20")
-
-
-@pytest.fixture(scope="module")
-def analysis():
-    folder = SHARED / PHYSICIST / f"dask-condor-{os.getpid()}"
-    folder.mkdir(parents=True)
-    yield Analysis(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def expected(analysis):
-    """What iterative gives, by the further arguments of a run."""
-    known: dict[tuple[str, ...], list] = {}
-
-    def get(*more: str) -> list:
-        if more not in known:
-            output = analysis.folder / f"iterative-{len(known)}"
-            analysis.run("iterative", output, {"tree-reduction": 4}, *more)
-            known[more] = content(output)
-        return known[more]
-
-    return get
-
-
-@pytest.fixture(autouse=True)
-def clean_queue():
-    yield
-    run(["condor_rm", "-all"], timeout=30, check=False)
+pytestmark = pytest.mark.usefixtures("clean_queues")
 
 
 # test_sites.py has the strings of all sites

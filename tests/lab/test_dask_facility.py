@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 from dask_gateway import Gateway
 from distributed import Client
 
-from ci.lab.layout import PHYSICIST, PORTS, SHARED
+from ci.lab.layout import PORTS
 from ci.lab.services.gateway import ADDRESS, PROXY_ADDRESS
 from tests.lab.dask_runs import leaves_nothing, newest_image
-from tests.lab.parsl_runs import Analysis, content, provenance
+from tests.lab.parsl_runs import content, provenance
 
 URL = f"tls://localhost:{PORTS['dask-scheduler']}"
 #: The lab's workers run in its own environment and not in an image.
@@ -27,27 +26,12 @@ GATEWAY = {
 }
 
 
-@pytest.fixture(scope="module")
-def analysis():
-    folder = SHARED / PHYSICIST / f"dask-facility-{os.getpid()}"
-    folder.mkdir(parents=True)
-    yield Analysis(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def expected(analysis):
-    output = analysis.folder / "iterative"
-    analysis.run("iterative", output, {"tree-reduction": 4})
-    return content(output)
-
-
 @pytest.mark.parametrize("site", ["casa", "swan"])
 def test_an_existing_scheduler_with_tls(site, analysis, expected, shared_folder):
     output = shared_folder / "out"
     address = {} if site == "casa" else {"sched-url": URL}
     analysis.run(f"dask@{site}", output, {**GIVEN, **address, "performance-report": True})
-    assert content(output) == expected
+    assert content(output) == expected()
     found = provenance(output)["workers"]
     assert (found["site"], found["scheduler"], found["pinned"]) == (site, URL, False)
     assert "Dask Performance Report" in (output / "dask-report.html").read_text()
@@ -96,7 +80,7 @@ def test_the_proxy_travels_to_the_workers_and_is_gone_afterwards(tmp_path):
 def test_a_gateway(analysis, expected, shared_folder):
     output = shared_folder / "out"
     said = analysis.run("dask@purdue-af", output, GATEWAY)
-    assert content(output) == expected
+    assert content(output) == expected()
     assert f"You can connect to the Dask viewer at {ADDRESS}/clusters/" in said
     assert provenance(output)["workers"]["gateway"] == ADDRESS
     assert "Traceback" not in said
@@ -108,7 +92,7 @@ def test_a_gateway_whose_users_choose_the_image(analysis, expected, shared_folde
     options = {key: value for key, value in GATEWAY.items() if key != "allow-unpinned-image"}
     image = {"worker-image": str(newest_image()), "allow-code-mismatch": True}
     analysis.run("dask@purdue-af", output, options | image)
-    assert content(output) == expected
+    assert content(output) == expected()
     found = provenance(output)["workers"]
     assert (found["kind"], found["image"]["pinned"]) == ("image", True)
     assert Gateway().list_clusters() == []
@@ -124,7 +108,7 @@ def test_a_gateway_that_is_not_there(analysis, shared_folder):
 def test_this_machine_needs_no_batch_system(analysis, expected, shared_folder):
     output = shared_folder / "out"
     analysis.run("dask@local", output, {"local-virtualenv": True, "scaleout": 2, "tree-reduction": 4})
-    assert content(output) == expected
+    assert content(output) == expected()
     assert provenance(output)["workers"]["batch"] == "none"
     assert len(list(output.glob("dask_log/worker-*.err"))) == 2
     assert leaves_nothing(output)
@@ -139,6 +123,6 @@ def test_this_machine_with_the_pinned_image(analysis, expected, shared_folder):
         "tree-reduction": 4,
     }
     analysis.run("dask@local", output, options)
-    assert content(output) == expected
+    assert content(output) == expected()
     assert provenance(output)["workers"]["kind"] == "image"
     assert leaves_nothing(output)

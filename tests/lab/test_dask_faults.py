@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 
 import pytest
 
-from ci.lab.layout import PHYSICIST, SHARED
-from ci.lab.process import run
 from tests.lab import dask_runs
 from tests.lab.dask_runs import leaves_nothing
-from tests.lab.parsl_runs import Analysis, content, jobs
-from tests.lab.site_runs import SMALL, remote_samples
+from tests.lab.parsl_runs import content, jobs
+from tests.lab.site_runs import SMALL
 
 #: The default flavour ends jobs after 60 s in the lab, where its minutes are seconds.
 OPTIONS = {**dask_runs.OPTIONS, **SMALL, "queue": "workday"}
 CHUNKS = ("-c", "40")
 SOME_DONE = r"[1-9]\d*/\d+ chunks,"
-
-
-@pytest.fixture(scope="module")
-def analysis():
-    """The demo, over XRootD with a proxy."""
-    folder = SHARED / PHYSICIST / f"dask-faults-{os.getpid()}"
-    folder.mkdir(parents=True)
-    made = Analysis(folder)
-    remote_samples(made)
-    yield made
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def expected(analysis):
-    output = analysis.folder / "iterative"
-    analysis.run("iterative", output, {"tree-reduction": 4}, *CHUNKS)
-    return content(output)
+#: The demo, over XRootD with a proxy.
+REMOTE = True
+pytestmark = pytest.mark.usefixtures("clean_queues")
 
 
 @pytest.fixture
@@ -49,20 +30,19 @@ def running(analysis, shared_folder, until):
     if started.process.poll() is None:
         started.interrupt()
         started.end()
-    run(["condor_rm", "-all"], timeout=30, check=False)
 
 
 def test_a_worker_that_is_killed_costs_its_chunk(running, expected, shared_folder, fault):
     fault("node", "kill-job", next(job for job in jobs() if job.startswith("condor:")))
     assert running.end() == 0, running.text
-    assert content(shared_folder / "out") == expected
+    assert content(shared_folder / "out") == expected(*CHUNKS)
     assert leaves_nothing(shared_folder / "out")
 
 
 def test_the_schedd_is_restarted(running, expected, shared_folder, fault):
     fault("condor", "schedd-kill")
     assert running.end() == 0, running.text
-    assert content(shared_folder / "out") == expected
+    assert content(shared_folder / "out") == expected(*CHUNKS)
     assert leaves_nothing(shared_folder / "out")
 
 
@@ -71,7 +51,7 @@ def test_the_server_is_down_for_20_seconds(running, expected, shared_folder, fau
     time.sleep(20)
     fault("xrootd", "kit", "up")
     assert running.end() == 0, running.text
-    assert content(shared_folder / "out") == expected
+    assert content(shared_folder / "out") == expected(*CHUNKS)
     assert leaves_nothing(shared_folder / "out")
 
 

@@ -3,46 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 
 import pytest
 
-from ci.lab.layout import PHYSICIST, SHARED
 from ci.lab.process import run
 from tests.lab.dask_runs import OPTIONS, in_image, leaves_nothing
-from tests.lab.parsl_runs import Analysis, content, jobs, provenance
+from tests.lab.parsl_runs import content, jobs, provenance
 
 SMALL = ("-c", "40")
-
-
-@pytest.fixture(scope="module")
-def analysis():
-    folder = SHARED / PHYSICIST / f"dask-slurm-{os.getpid()}"
-    folder.mkdir(parents=True)
-    yield Analysis(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def expected(analysis):
-    """What iterative gives, by the further arguments of a run."""
-    known: dict[tuple[str, ...], list] = {}
-
-    def get(*more: str) -> list:
-        if more not in known:
-            output = analysis.folder / f"iterative-{len(known)}"
-            analysis.run("iterative", output, {"tree-reduction": 4}, *more)
-            known[more] = content(output)
-        return known[more]
-
-    return get
-
-
-@pytest.fixture(autouse=True)
-def clean_queue():
-    yield
-    run(["scancel", "--me"], timeout=30, check=False)
+pytestmark = pytest.mark.usefixtures("clean_queues")
 
 
 @pytest.mark.parametrize("site", ["T3_CH_PSI", "CLAIX"])

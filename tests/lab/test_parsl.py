@@ -1,68 +1,22 @@
-"""``parsl@SITE`` on real HTCondor and Slurm: the sites' own executor strings, equal to iterative to the bit,
-and what remains of a run when workers, jobs or the user's patience are lost.
-"""
+"""``parsl@SITE`` on real HTCondor and Slurm: the sites' own strings, equal to iterative to the bit."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from ci.lab.layout import PHYSICIST, SHARED
 from ci.lab.process import run
-from tests.lab.parsl_runs import OPTIONS, SLURM, Analysis, content, jobs, left_behind, provenance
+from tests.lab.parsl_runs import OPTIONS, SLURM, content, jobs, left_behind, provenance
 
 STRINGS = {"parsl@DESY": {}, "parsl@RWTH": {}, "parsl@CLAIX": SLURM}
-#: Small chunks, so that there is something to interrupt.
-SMALL = ("-c", "100")
-
-
-@pytest.fixture(scope="module")
-def analysis():
-    folder = SHARED / PHYSICIST / f"parsl-analysis-{os.getpid()}"
-    folder.mkdir(parents=True)
-    yield Analysis(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def output(request):
-    """Return an output folder that workers see, and in whose name there are no brackets."""
-    letters = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)
-    folder = SHARED / PHYSICIST / f"{letters}-{os.getpid()}"
-    folder.mkdir(parents=True)
-    yield folder / "out"
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def expected(analysis):
-    """What iterative gives, by the further arguments of a run."""
-    known: dict[tuple[str, ...], list] = {}
-
-    def get(*more: str) -> list:
-        if more not in known:
-            output = analysis.folder / f"iterative-{len(known)}"
-            analysis.run("iterative", output, {"tree-reduction": 4}, *more)
-            known[more] = content(output)
-        return known[more]
-
-    return get
+pytestmark = pytest.mark.usefixtures("clean_queues")
 
 
 @pytest.fixture
 def options():
     return {**OPTIONS, "tree-reduction": 4}
-
-
-@pytest.fixture(autouse=True)
-def clean_queues():
-    """What a failed test leaves is not the next one's."""
-    yield
-    run(["condor_rm", "-all"], timeout=30, check=False)
-    run(["scancel", "--me"], timeout=30, check=False)
 
 
 @pytest.mark.parametrize("executor", ["parsl@DESY", "parsl@CLAIX"])  # test_sites.py has them all
@@ -95,6 +49,20 @@ def test_slurm_needs_folders_that_the_workers_see(analysis, options, tmp_path):
     assert jobs() == {}
 
 
+def test_what_a_job_at_desy_asks_for(analysis, options, output, until):
+    asked = options | {"disk-per-worker": "300MB", "scaleout": 1, "walltime": "1:30:00"}
+    running = analysis.start("parsl@DESY", output, asked)
+    until(lambda: jobs() or running.process.poll() is not None, 60)
+    assert running.process.poll() is None, running.text
+    (job,) = [name.partition(":")[2] for name in jobs()]
+    words = ("RequestCpus", "RequestMemory", "RequestDisk", "RequestRuntime")
+    found = run(["condor_q", job, "-af", *words], timeout=30).stdout
+    assert found.split() == ["1", "954", "293888", "5400"]  # disk in KiB, time in seconds
+    running.interrupt()
+    assert running.end() == 130, running.text
+    until(lambda: left_behind(output) == [], 15)
+
+
 def test_what_a_slurm_job_asks_for(analysis, options, output, until):
     asked = options | {
         "slurm": {"partition": "c23ms", "account": "cms-top", "scheduler-options": "#SBATCH --comment=mine"},
@@ -115,30 +83,6 @@ def test_what_a_slurm_job_asks_for(analysis, options, output, until):
     assert "MinMemoryNode=954M" in shown
     logs = list((output / "logs_parsl").glob("**/worker_*.log"))
     assert len(logs) == 1
-
-
-# -- what gets lost
-
-
-@pytest.mark.parametrize("executor", ["parsl@RWTH", "parsl@CLAIX"])
-def test_a_killed_batch_job_costs_its_chunk(analysis, expected, options, output, until, fault, executor):
-    running = analysis.start(executor, output, options | STRINGS[executor], *SMALL)
-    until(lambda: running.says(r"planned in"), 90)
-    victim = next(iter(jobs()))
-    fault("node", "kill-job", victim)
-    assert running.end() == 0, running.text
-    assert content(output) == expected(*SMALL)
-    until(lambda: left_behind(output) == [], 15)
-
-
-@pytest.mark.parametrize("executor", ["parsl@RWTH"])
-@pytest.mark.parametrize("moment", ["Waiting for the first job", "planned in"])
-def test_ctrl_c_leaves_nothing(analysis, options, output, until, executor, moment):
-    running = analysis.start(executor, output, options | STRINGS[executor], *SMALL)
-    until(lambda: running.says(moment), 90)
-    running.interrupt()
-    assert running.end(60) == 130, running.text
-    until(lambda: left_behind(output) == [], 15)
 
 
 def test_an_error_in_the_analysis_ends_the_run_with_its_traceback(analysis, options, output, until):

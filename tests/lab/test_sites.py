@@ -5,16 +5,13 @@ The rows of the table that this prints stand in ``docs/sites.md``.
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 
 import pytest
 
-from ci.lab.layout import PHYSICIST, SHARED
 from ci.lab.process import run
 from tests.lab.dask_runs import leaves_nothing
-from tests.lab.parsl_runs import Analysis, content, provenance
+from tests.lab.parsl_runs import content, provenance
 from tests.lab.site_runs import (
     FACILITIES,
     SELECTION,
@@ -22,20 +19,12 @@ from tests.lab.site_runs import (
     facility_cluster,
     image_of,
     in_image,
-    remote_samples,
     run_string,
 )
 from tests.lab.site_table import ROWS
 
-
-@pytest.fixture(scope="module")
-def analysis():
-    folder = SHARED / PHYSICIST / f"sites-{os.getpid()}"
-    folder.mkdir(parents=True)
-    made = Analysis(folder)
-    remote_samples(made)
-    yield made
-    shutil.rmtree(folder, ignore_errors=True)
+REMOTE = True
+pytestmark = pytest.mark.usefixtures("clean_queues")
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +43,6 @@ def expected(analysis):
         return known[selection]
 
     return get
-
-
-@pytest.fixture(autouse=True)
-def clean_queues():
-    yield
-    run(["condor_rm", "-all"], timeout=30, check=False)
-    run(["scancel", "--me"], timeout=30, check=False)
 
 
 @pytest.mark.parametrize("string", STRINGS)

@@ -1,0 +1,81 @@
+"""``parsl@SITE`` when workers, jobs, the schedd, the run itself or the user's patience are lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from ci.lab.process import run
+from tests.lab.parsl_runs import OPTIONS, SLURM, content, jobs, left_behind
+
+STRINGS = {"parsl@RWTH": {}, "parsl@CLAIX": SLURM}
+#: Small chunks, so that there is something to interrupt.
+SMALL = ("-c", "100")
+pytestmark = pytest.mark.usefixtures("clean_queues")
+
+
+@pytest.fixture
+def start(analysis, output):
+    """Start a run with small chunks."""
+
+    def call(executor, **changes):
+        options = {**OPTIONS, "tree-reduction": 4, **STRINGS[executor], **changes}
+        return analysis.start(executor, output, options, *SMALL)
+
+    return call
+
+
+def pool_processes() -> list[int]:
+    """Return the processes that the worker pools have started; most of them wait for a task."""
+    module = "python.* -m pocket_coffea.executors.parsl_pool"
+    managers = run(["pgrep", "-u", "physicist", "-f", module], timeout=30, check=False).stdout.split()
+    words = ["pgrep", "-f", "spawn_main", "-P", ",".join(managers)]
+    return list(map(int, run(words, timeout=30, check=False).stdout.split())) if managers else []
+
+
+def test_a_killed_batch_job_and_a_killed_process_cost_their_chunks(start, expected, output, until, fault):
+    running = start("parsl@RWTH")
+    until(lambda: running.says("planned in") and len(pool_processes()) > 1, 90)
+    fault("node", "kill-job", next(iter(jobs())))
+    # the job of the other one ends by itself
+    os.kill(pool_processes()[-1], signal.SIGKILL)
+    assert running.end() == 0, running.text
+    said = "".join(path.read_text() for path in output.glob("logs_parsl/**/*.stderr"))
+    assert "parsl_pool: its process" in said
+    assert content(output) == expected(*SMALL)
+    until(lambda: left_behind(output) == [], 15)
+
+
+def test_a_schedd_that_starts_again_costs_nothing(start, expected, output, until, fault):
+    running = start("parsl@RWTH")
+    until(lambda: running.says("the first worker is there"), 90)
+    fault("condor", "schedd-kill")
+    assert running.end() == 0, running.text
+    assert content(output) == expected(*SMALL)
+    until(lambda: left_behind(output) == [], 30)
+
+
+@pytest.mark.parametrize(
+    ("executor", "moment"),
+    [
+        ("parsl@RWTH", "Waiting for the first job"),
+        ("parsl@RWTH", "planned in"),
+        ("parsl@CLAIX", "planned in"),
+    ],
+)
+def test_ctrl_c_leaves_nothing(start, output, until, executor, moment):
+    running = start(executor)
+    until(lambda: running.says(moment), 90)
+    running.interrupt()
+    assert running.end(60) == 130, running.text
+    until(lambda: left_behind(output) == [], 15)
+
+
+def test_the_workers_of_a_killed_run_end_by_themselves(start, until):
+    running = start("parsl@CLAIX")
+    until(lambda: running.says("the first worker is there"), 90)
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.end()
+    until(lambda: jobs() == {}, 90)  # they hear nothing any more
