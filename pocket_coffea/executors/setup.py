@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pocket_coffea.errors import ConfigurationError, InputFileError
+from pocket_coffea.executors.extra_files import extra_files
 from pocket_coffea.executors.proxy import GridProxy, find_proxy
 from pocket_coffea.executors.start_script import Preparation, commands_of, start_script
 from pocket_coffea.executors.worker_environment import (
@@ -33,7 +34,7 @@ from pocket_coffea.utils.units import to_seconds
 if TYPE_CHECKING:
     from pocket_coffea.sites.site import Site
 
-__all__ = ["EXPECTATION", "PROXY", "SCRIPT", "WorkerSetup"]
+__all__ = ["EXPECTATION", "PROXY", "SCRIPT", "WorkerSetup", "write_worker_files"]
 
 SCRIPT = "worker.sh"
 EXPECTATION = "expectation.json"
@@ -59,7 +60,7 @@ class WorkerSetup:
     def prepare(
         cls, site: Site, options: Mapping[str, Any], outputdir: str | Path, extra_lines: Sequence[str] = ()
     ) -> WorkerSetup:
-        """Check image, environment and proxy, and write the files of the run.
+        """Check image, environment, proxy and further files, and write the files of the run.
 
         ``extra_lines``: shell lines of a factory's ``get_worker_env``. Raises ConfigurationError,
         ResultsRefused or OutputError before anything is submitted; nothing is left behind then.
@@ -68,11 +69,14 @@ class WorkerSetup:
         proxy = find_proxy(options, _longest_job(site, options))
         parent = _place(site, output)
         environment = plan_environment(site, options, output)
-        preparation = _preparation(site, options, environment, extra_lines)
+        data = extra_files(options)
+        preparation = replace(_preparation(site, options, environment, extra_lines), data=bool(data))
         logs = Path(fill_in(site.logs, output) or output)
         folder = WorkerFolder(parent)
         try:
             logs.mkdir(parents=True, exist_ok=True)
+            for path in data:
+                folder.copy(path)
             script = _write(preparation, environment, proxy, folder)
         except BaseException:
             folder.close()
@@ -126,8 +130,32 @@ def _preparation(
     )
 
 
+class Adds(Protocol):
+    """A folder that files are put into, as :class:`WorkerFolder`."""
+
+    def add(self, name: str, content: bytes | str, secret: bool = True) -> Path:
+        """Write a file and return its path."""
+
+
+def write_worker_files(
+    site: Site,
+    options: Mapping[str, Any],
+    environment: WorkerEnvironment,
+    proxy: GridProxy | None,
+    folder: Adds,
+    extra_lines: Sequence[str] = (),
+) -> None:
+    """Write start script, expectation and proxy into the folder of jobs that outlive this process.
+
+    Raises ConfigurationError, InputFileError, OutputError.
+    """
+    preparation = _preparation(site, options, environment, extra_lines)
+    preparation = replace(preparation, data=bool(options.get("extra-input-files")))
+    _write(preparation, environment, proxy, folder)
+
+
 def _write(
-    preparation: Preparation, environment: WorkerEnvironment, proxy: GridProxy | None, folder: WorkerFolder
+    preparation: Preparation, environment: WorkerEnvironment, proxy: GridProxy | None, folder: Adds
 ) -> Path:
     if environment.expectation is not None:
         folder.add(EXPECTATION, environment.expectation.to_json())
@@ -138,7 +166,7 @@ def _write(
     return folder.add(SCRIPT, start_script(preparation), secret=False)
 
 
-def _copy_proxy(proxy: GridProxy | None, folder: WorkerFolder) -> None:
+def _copy_proxy(proxy: GridProxy | None, folder: Adds) -> None:
     if proxy is None:
         return
     try:

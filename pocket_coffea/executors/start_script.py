@@ -62,6 +62,8 @@ worker_step="finding the grid proxy"
 export X509_USER_PROXY="$worker_here"/{name}
 chmod 600 -- "$X509_USER_PROXY" || exit
 """
+#: Files of the analysis came along: where resolve_data_file looks first.
+_DATA = 'export POCKET_COFFEA_DATA="$worker_here${POCKET_COFFEA_DATA:+:$POCKET_COFFEA_DATA}"\n'
 _TAIL = """\
 trap - EXIT
 set +eu
@@ -78,6 +80,7 @@ class Preparation:
     """What a worker does first, in this order.
 
     variables: names and values. proxy, expectation: names of files beside the script, empty for none.
+    data: whether payload files of the analysis are beside it, too.
     scratch: a folder in which ``$TMPDIR`` is the worker's. clean_python: whether variables that would change
     which Python code runs are removed. lines: (what they are, lines), a failing line stops the worker.
     lenient: lines of subclasses, where a failing one is said and no more. activation: lines that speak for
@@ -87,6 +90,7 @@ class Preparation:
     variables: Mapping[str, str] = field(default_factory=dict)
     proxy: str = ""
     expectation: str = ""
+    data: bool = False
     scratch: str = ""
     clean_python: bool = False
     lines: Sequence[tuple[str, Sequence[str]]] = ()
@@ -121,6 +125,7 @@ def start_script(preparation: Preparation) -> str:
         "unset PYTHONPATH PYTHONHOME PYTHONSTARTUP\n" if preparation.clean_python else "",
         *(_export(name, value) for name, value in preparation.variables.items()),
         _PROXY.format(name=shlex.quote(preparation.proxy)) if preparation.proxy else "",
+        _DATA if preparation.data else "",
         # programs that start many threads need it; what is not allowed stays as it is
         'ulimit -S -u "$(ulimit -H -u)" 2>/dev/null || true\n',
         _SCRATCH.format(scratch=_scratch(preparation.scratch)),

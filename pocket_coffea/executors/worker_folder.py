@@ -69,6 +69,21 @@ class WorkerFolder:
             raise OutputError(msg) from error
         return path
 
+    def copy(self, source: Path) -> Path:
+        """Copy a file under its own name, whole or not at all; return the copy. Raises OutputError."""
+        path = self.path / source.name
+        temporary = path.with_name(f".{source.name}.tmp")
+        try:
+            shutil.copyfile(source, temporary)
+            temporary.chmod(0o600)
+            temporary.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            msg = f"{source} cannot be copied to {path}: {error.strerror or error}."
+            raise OutputError(msg) from error
+        return path
+
     def close(self) -> None:
         """Remove the folder; a second time does nothing."""
         _remove(self.path)

@@ -14,6 +14,7 @@ from pocket_coffea.executors.setup import WorkerSetup
 from pocket_coffea.executors.worker_pool import ALLOCATOR
 from pocket_coffea.executors.worker_variables import XROOTD_LIMITS, worker_variables
 from pocket_coffea.sites.site import Container, ProxyDelivery
+from pocket_coffea.utils.data_files import resolve_data_file
 from pocket_coffea.utils.process import run_command
 from tests.unit.executors.proxies import make_proxy
 from tests.unit.images.test_resolve import make_sif
@@ -168,3 +169,39 @@ def test_nothing_secret_is_said(local, tmp_path, caplog, capfd):
 def test_memory_is_not_given_back_after_each_chunk(make_site):
     variables = worker_variables(make_site(), {})
     assert int(variables["MALLOC_TRIM_THRESHOLD_"]) > 0
+
+
+def test_files_of_the_analysis_are_found_by_the_path_of_the_parameters(local, tmp_path, monkeypatch):
+    monkeypatch.setenv("POCKET_COFFEA_DATA", "/mine")
+    golden = tmp_path / "certified" / "golden.json"
+    golden.parent.mkdir()
+    golden.write_text("{}")
+    options = {**OPEN_DATA, "extra-input-files": [str(golden), str(golden)]}
+    setup = WorkerSetup.prepare(local(), options, tmp_path / "out")
+    assert [path.name for path in setup.files] == ["golden.json", "worker.sh"]
+    assert stat.S_IMODE(setup.files[0].stat().st_mode) == 0o600
+    seen = environment_of(setup)["POCKET_COFFEA_DATA"]
+    assert seen == f"{setup.folder.path}:/mine"
+    golden.unlink()  # as on a worker that sees nothing of this machine
+    monkeypatch.setenv("POCKET_COFFEA_DATA", seen)
+    assert resolve_data_file(golden) == str(setup.folder.path / "golden.json")
+    setup.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["none.json"], "there is no file 'none.json'"),
+        (["x509up_1"], "is that of a file of the run"),
+        (["a/golden.json", "b/golden.json"], "have the same name"),
+    ],
+)
+def test_files_of_the_analysis_that_cannot_travel(local, tmp_path, monkeypatch, names, said):
+    for name in ("x509up_1", "a/golden.json", "b/golden.json"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=said):
+        WorkerSetup.prepare(local(), {**OPEN_DATA, "extra-input-files": names}, tmp_path / "out")
+    assert not list(tmp_path.glob("out/.workers*"))
