@@ -301,9 +301,11 @@ def _input(failure: Failure, history: History, policy: Policy) -> Action:
     what = "read through the redirector" if redirector else "another replica is read"
     if not failure.addresses:
         what = "sent again through the redirector" if redirector else "sent again, no file was named"
+    # the first time another replica heals; later it may be an outage, which time does
+    wait = policy.backoff * 2 ** (history.count(Cause.INPUT) - 2) if history.count(Cause.INPUT) > 1 else 0.0
     if blacklist:
         what += f"; no file is read from {', '.join(sorted(blacklist))} any more"
-    action = _retry(failure, history.now, what)
+    action = _retry(failure, history.now, what, wait)
     return dataclasses.replace(
         action, bad=failure.addresses, avoid=blacklist, blacklist=blacklist, redirector=redirector
     )

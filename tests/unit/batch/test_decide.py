@@ -76,6 +76,12 @@ def test_each_exit_code_has_a_cause_and_a_first_decision(code):
     assert action.reason.startswith(cause.value)
 
 
+def test_a_file_that_stays_unreadable_is_given_time():
+    """The first time another replica heals; an outage of all of them is over when it is over."""
+    waits = [verdict(Cause.INPUT, *[Cause.INPUT] * before).wait for before in range(4)]
+    assert waits == [0.0, 60.0, 120.0, 240.0]
+
+
 def test_the_table_has_every_exit_code_of_the_design():
     assert set(BY_EXIT_CODE) <= set(CODES)
     assert set(range(70, 78)) <= set(CODES)
