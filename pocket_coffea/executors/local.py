@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -196,6 +197,8 @@ class _DaskReduce:
         return packed
 
 
+#: How often the states of chunks are looked at [s].
+_LOOK_S = 0.2
 _DIED = (
     "the Dask workers died again and again while working on {what}: most often they run out of memory (run "
     "option mem-per-worker), or the code crashes. Smaller chunks (-c) need less memory."
@@ -232,7 +235,6 @@ class DaskExecutor(processor.DaskExecutor):
                 "would begin anew"
             )
         try:
-            from distributed import as_completed
             from distributed.scheduler import KilledWorker
         except ImportError as exc:
             raise ConfigurationError(NO_DASK.format(missing=exc.name)) from exc
@@ -248,14 +250,10 @@ class DaskExecutor(processor.DaskExecutor):
             )
             leaves, top = self._submit(client, items, _Task(function, self.store), shared)
             numbers = {str(future.key): index for future, index in leaves.items()}
-            done = as_completed(list(leaves))
-            leaves.clear()  # whoever holds the future of a chunk holds its output on the worker
             if self.guard is not None:
-                stack.enter_context(
-                    self.guard.watching(lambda: client.cancel([*done.futures, top], force=True))
-                )
+                stack.enter_context(self.guard.watching(lambda: client.cancel([*leaves, top], force=True)))
             try:
-                self._watch(done, numbers, items)
+                self._watch(leaves, top, items)
                 return _finish(unpack(top.result()), accumulator)
             except KilledWorker as exc:
                 index = numbers.get(str(exc.task))
@@ -266,55 +264,80 @@ class DaskExecutor(processor.DaskExecutor):
                     raise
                 raise ProcessingError(self.guard.verdict) from exc
             finally:
-                client.cancel([*done.futures, top], force=True)
+                client.cancel([*leaves, top], force=True)
 
     def _submit(self, client: Any, items: list[Any], task: _Task, shared: Any) -> tuple[dict[Any, int], Any]:
-        """Submit the whole tree; return {future of a chunk: its index} and the future of the sum."""
-        reduce = _DaskReduce(self.store)
-        call = partial(_call_task, task) if shared is None else partial(_call_heavy, task)
+        """Submit the whole tree; return {future of a chunk: its index} and the future of the sum.
+
+        Each level goes in one message: the scheduler then needs half the time and memory for a chunk.
+        """
         options: dict[str, Any] = {"pure": False, "priority": self.priority, "retries": 0}
-        leaves: dict[Any, int] = {}
+        segments = _segments(items, self.treereduction, self.store)
         level: dict[int, dict[int, Any]] = {0: {}}
-        for segment in _segments(items, self.treereduction, self.store):
+        todo = [segment.index for segment in segments if not segment.stored]
+        heavy = {} if shared is None else {"shared": shared}
+        futures = client.map(
+            partial(_call, task), [(index, items[index]) for index in todo], **heavy, **options
+        )
+        leaves = dict(zip(futures, todo, strict=True))
+        for future, index in leaves.items():
+            level[0][index] = future
+        for segment in segments:
             if segment.stored and self.store is not None:
                 future = client.submit(self.store.load_node, segment.level, segment.index, **options)
+                level.setdefault(segment.level, {})[segment.index] = future
                 _tell_stored(self.observer, items, segment, self.treereduction)
-            else:
-                future = client.submit(call, (segment.index, items[segment.index]), shared, **options)
-                leaves[future] = segment.index
-            level.setdefault(segment.level, {})[segment.index] = future
         depth, width = 0, len(items)
         while width > 1:
-            parents = level.setdefault(depth + 1, {})
-            for index in range(-(-width // self.treereduction)):
-                first = index * self.treereduction
-                group = [
-                    level[depth][i] for i in range(first, first + self.treereduction) if i in level[depth]
-                ]
-                if group:
-                    whole = (index + 1) * self.treereduction ** (depth + 1) <= len(items)
-                    parents[index] = client.submit(reduce, group, depth + 1, index, whole, **options)
+            parents = self._merge_level(client, level.pop(depth), depth, len(items), options)
             width, depth = -(-width // self.treereduction), depth + 1
+            level[depth] = level.get(depth, {}) | parents
         return leaves, level[depth][0]
 
-    def _watch(self, done: Any, numbers: dict[str, int], items: list[Any]) -> None:
-        for future in done:
-            if future.status in ("error", "cancelled", "lost"):
-                future.result()  # raises what the task raised
-            index = numbers[str(future.key)]
-            del future
-            if self.observer is not None:
-                self.observer(items[index], {})
+    def _merge_level(
+        self, client: Any, nodes: dict[int, Any], depth: int, n_items: int, options: dict[str, Any]
+    ) -> dict[int, Any]:
+        """Submit the merging of one level of the tree; return the futures of the next one."""
+        fan_in = self.treereduction
+        groups: dict[int, list[Any]] = {}
+        for index in sorted(nodes):
+            groups.setdefault(index // fan_in, []).append(nodes[index])
+        whole = [(index + 1) * fan_in ** (depth + 1) <= n_items for index in groups]
+        merges = client.map(
+            _DaskReduce(self.store),
+            list(groups.values()),
+            [depth + 1] * len(groups),
+            list(groups),
+            whole,
+            **options,
+        )
+        return dict(zip(groups, merges, strict=True))
+
+    def _watch(self, leaves: dict[Any, int], top: Any, items: list[Any]) -> None:
+        """Return when ``top`` is done; chunks that are done leave ``leaves``.
+
+        Whoever holds the future of a chunk holds its output on the worker. The states of futures are looked
+        at now and then: a call-back of each costs more memory than all that the scheduler knows of it.
+        """
+        over = threading.Event()
+        top.add_done_callback(lambda _: over.set())
+        last = False
+        while not last:
+            last = over.wait(_LOOK_S)
+            # what was lost with a worker is computed again
+            for future in [each for each in leaves if each.status not in ("pending", "lost")]:
+                if future.status != "finished":
+                    future.result()  # raises what the task raised
+                index = leaves.pop(future)
+                if self.observer is not None:
+                    self.observer(items[index], {})
 
 
 def _itself(value: Any) -> Any:
     return value
 
 
-def _call_task(task: _Task, numbered: tuple[int, Any], _shared: None) -> bytes:
-    return task(numbered)[1]
-
-
-def _call_heavy(task: _Task, numbered: tuple[int, Any], shared: Any) -> bytes:
+def _call(task: _Task, numbered: tuple[int, Any], shared: Any = None) -> bytes:
+    """Call the task, with the processor beside the item where there is one; runs on a worker."""
     index, item = numbered
-    return task((index, (item, shared)))[1]
+    return task(numbered if shared is None else (index, (item, shared)))[1]
