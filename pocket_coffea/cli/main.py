@@ -45,6 +45,10 @@ class LazyGroup(click.Group):
             "pocket_coffea.cli.check_jobs:check_jobs",
             "Watch the jobs of a campaign, and send again what failed",
         ),
+        "hadd-skimmed-files": (
+            "pocket_coffea.cli.hadd_skimmed_files:hadd_skimmed_files",
+            "Regroup skimmed datasets by joining different files",
+        ),
         "image": (
             "pocket_coffea.cli.image:image",
             "Build, check and use site images, reproducible bit for bit",
@@ -56,6 +60,10 @@ class LazyGroup(click.Group):
         "make-config": (
             "pocket_coffea.cli.make_config:make_config",
             "Make a folder with a new analysis that runs",
+        ),
+        "make-plots": (
+            "pocket_coffea.cli.make_plots:make_plots",
+            "Plot histograms produced by PocketCoffea processors",
         ),
         "make-sample": (
             "pocket_coffea.cli.sample:make_sample",
@@ -87,8 +95,6 @@ class LazyGroup(click.Group):
     later: ClassVar[frozenset[str]] = frozenset(
         {
             "dataset-discovery-cli",
-            "hadd-skimmed-files",
-            "make-plots",
             "plot-cutflow",
         }
     )
