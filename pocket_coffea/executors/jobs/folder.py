@@ -111,17 +111,17 @@ class NewFolder:
             shutil.copyfile(source, path)
         return path
 
-    def write_all(self, jobs: Iterable[int], files: Callable[[int], Iterable[tuple[str, bytes]]]) -> None:
+    def write_all(self, jobs: int, files: Callable[[int], Iterable[tuple[str, bytes]]]) -> None:
         """Write the ``files`` of every job, (name, content). Raises OutputError."""
 
-        def write_one(job: int) -> None:
-            for name, content in files(job):
-                path = self.path / name
-                with self._errors(path):
-                    path.write_bytes(content)
+        def write_some(first: int) -> None:
+            for job in range(first, jobs, _THREADS):
+                for name, content in files(job):
+                    with self._errors(Path(name)), open(f"{self.path}/{name}", "wb", buffering=0) as file:
+                        file.write(content)
 
         with ThreadPoolExecutor(_THREADS) as pool:
-            for _ in pool.map(write_one, jobs):
+            for _ in pool.map(write_some, range(_THREADS)):
                 pass
 
     @contextlib.contextmanager

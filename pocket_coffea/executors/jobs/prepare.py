@@ -211,7 +211,7 @@ def _write_slices(new: NewFolder, record: CampaignRecord, plans: Sequence[JobPla
 
     if not record.flags:
         (new.path / CHECKPOINTS).mkdir()
-    new.write_all(range(len(plans)), files)
+    new.write_all(len(plans), files)
 
 
 def _write_submit_files(new: NewFolder, record: CampaignRecord, campaign: Campaign) -> None:
@@ -222,9 +222,7 @@ def _write_submit_files(new: NewFolder, record: CampaignRecord, campaign: Campai
     if text is None:
         return
     new.write(f"jobs_all{suffix}", text(record, tasks))
-    new.write_all(
-        range(len(tasks)), lambda job: [(f"job_{job}{suffix}", text(record, [tasks[job]]).encode())]
-    )
+    new.write_all(len(tasks), lambda job: [(f"job_{job}{suffix}", text(record, [tasks[job]]).encode())])
 
 
 def _condor(record: CampaignRecord, tasks: Sequence[Task]) -> str:
