@@ -1,27 +1,24 @@
-"""Merging of skimmed files: importable, not part of this version."""
+"""Merging of skimmed files, under its established names; see :mod:`pocket_coffea.datasets.skim_merge`."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
-from pocket_coffea.errors import PhysicsNotAvailable
+from pocket_coffea.datasets.events import count_events
+from pocket_coffea.datasets.skim_merge import group_state, merge_group
+from pocket_coffea.datasets.skim_plan import SkimGroup
 
-__all__ = ["do_hadd", "main"]
-
-
-def _not_available(name: str) -> NoReturn:
-    msg = (
-        f"pocket_coffea.scripts.hadd_skimmed_files.{name}: skimmed files are not merged by this version. "
-        "Run on the skim as it is (skimmed_dataset_definition.json), or merge each dataset with hadd."
-    )
-    raise PhysicsNotAvailable(msg)
+__all__ = ["do_hadd"]
 
 
-def do_hadd(*_args: Any, **_kwargs: Any) -> NoReturn:
-    """Raise PhysicsNotAvailable."""
-    _not_available("do_hadd")
+def do_hadd(group: tuple[str, Sequence[str]], overwrite: bool = False) -> int:
+    """Merge files, ``group`` being (merged file, its inputs); return 0.
 
-
-def main(*_args: Any, **_kwargs: Any) -> NoReturn:
-    """Raise PhysicsNotAvailable."""
-    _not_available("main")
+    A merged file of these inputs that is there is kept, unless ``overwrite``. Raises InputFileError or
+    OutputError, which name the file and the reason.
+    """
+    output, inputs = group
+    plan = SkimGroup("", str(output), tuple(map(str, inputs)), sum(map(count_events, inputs)))
+    if overwrite or group_state(plan).state != "ok":
+        merge_group(plan)
+    return 0

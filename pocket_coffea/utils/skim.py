@@ -24,6 +24,7 @@ __all__ = [
     "apply_skim_sumgenweights_override",
     "original_branches",
     "save_skimed_dataset_definition",
+    "skim_entry",
     "uproot_writeable",
     "write_skim",
 ]
@@ -199,7 +200,7 @@ def save_skimed_dataset_definition(
         if not files:
             log.warning("Dataset %s: no event passed the skim; it is left out of %s.", dataset, fileout)
             continue
-        definition[dataset] = _skim_entry(processing_out, dataset, known[dataset], files)
+        definition[dataset] = skim_entry(processing_out, dataset, known[dataset], files)
     _write_json(Path(fileout), definition)
 
 
@@ -218,9 +219,12 @@ def _check_complete(
     log.warning("%s", msg)
 
 
-def _skim_entry(
+def skim_entry(
     output: Mapping[str, Any], dataset: str, metadata: Mapping[str, Any], files: list[str]
 ) -> dict[str, Any]:
+    """Return a skimmed dataset as dataset files have it: ``metadata`` (those before the skim) with the
+    numbers of the skim, and its files.
+    """
     entry = copy.deepcopy(dict(metadata))
     survivors = int(sum(output["nskimmed_events"][dataset]))
     initial = int(output["cutflow"]["initial"][dataset])

@@ -6,7 +6,7 @@ import pytest
 
 from pocket_coffea.errors import PhysicsNotAvailable
 from pocket_coffea.lib import xgboost_evaluator
-from pocket_coffea.scripts import hadd_skimmed_files, update_cvmfs_corrections
+from pocket_coffea.scripts import update_cvmfs_corrections
 from pocket_coffea.scripts.dataset import dataset_query
 from pocket_coffea.utils import plot_functions, plot_utils
 from pocket_coffea.utils.stat import combine
@@ -14,7 +14,7 @@ from pocket_coffea.utils.stat import combine
 PLACEHOLDERS = [
     (module, name)
     for module in (
-        *(xgboost_evaluator, hadd_skimmed_files, update_cvmfs_corrections),
+        *(xgboost_evaluator, update_cvmfs_corrections),
         *(dataset_query, plot_functions, plot_utils, combine),
     )
     for name in (*module.__all__, *(("_clip_negative", "_clip_negative_bins") if module is combine else ()))

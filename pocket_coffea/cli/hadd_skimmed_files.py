@@ -1,0 +1,144 @@
+"""``pocket-coffea hadd-skimmed-files``, also installed under its own name: few large files from many."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pocket_coffea.datasets.skim_plan import SkimGroup
+
+__all__ = ["hadd_skimmed_files"]
+
+_FAILED = 3
+
+
+@click.command("hadd-skimmed-files", context_settings={"max_content_width": 100})
+@click.option(
+    *("-fl", "--files-list", "output"),
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Output of the skimming run: output_all.coffea, or output_merged.coffea of jobs",
+)
+@click.option("-o", "--outputdir", required=True, help="Folder, or root://... address, of the merged files")
+@click.option("-fs", "--filter-samples", multiple=True, help="Merge these samples only (comma-separated)")
+@click.option("-fd", "--filter-datasets", multiple=True, help="Merge these datasets only (comma-separated)")
+@click.option("-f", "--files", type=int, help="Files that become one, at most 500 (the default)")
+@click.option("-e", "--events", type=int, help="Events that a merged file has at most")
+@click.option(
+    *("-s", "--scaleout"),
+    type=click.IntRange(1, 256),
+    default=2,
+    show_default=True,
+    help="Merge so many files at a time, in processes",
+)
+@click.option("--overwrite", is_flag=True, help="Replace merged files that are there")
+@click.option("--dry", is_flag=True, help="Write the plan and the dataset definition, and merge nothing")
+@click.option("--check", is_flag=True, help="Open the merged files and report those that are not as planned")
+@click.option("-ll", "--loglevel", default="INFO", show_default=True, help="Console logging level")
+def hadd_skimmed_files(**arguments: Any) -> None:
+    """Regroup skimmed datasets by joining different files (like hadd for ROOT files).
+
+    The merged files are OUTPUTDIR/<dataset>/<dataset>_<n>.root; what an earlier call has merged is kept. In
+    the current folder are written: hadd.json (what is merged into what) and
+    skimmed_dataset_definition_hadd.json (the datasets to run on); with --check hadd_failed.json and .txt.
+
+    Exit code: 0 all good, 1 wrong options, 3 files could not be merged or are not healthy, 4 nothing to
+    merge, 6 refused because files of another merge are there.
+    """
+    from rich.console import Console
+
+    from pocket_coffea.cli.errors import console_writer, ending
+    from pocket_coffea.log import setup_logging
+
+    level = str(arguments["loglevel"]).upper()
+    with ending(level == "DEBUG"):
+        undo = setup_logging(level, console_writer(Console(stderr=True)))
+        try:
+            failures = _run(arguments)
+        finally:
+            undo()
+        sys.exit(_FAILED if failures else 0)
+
+
+def _run(arguments: dict[str, Any]) -> int:
+    """Plan, and merge or check; return how many files failed."""
+    from pocket_coffea.cli.build_datasets import names
+    from pocket_coffea.datasets.skim_definition import PLAN, write_plan
+    from pocket_coffea.datasets.skim_plan import plan_groups, skimmed_datasets
+    from pocket_coffea.utils.output_file import load_output
+
+    output = load_output(arguments["output"])
+    samples, datasets = names(arguments["filter_samples"]), names(arguments["filter_datasets"])
+    files = skimmed_datasets(output, samples, datasets)
+    groups = plan_groups(files, _folder(arguments["outputdir"]), arguments["files"], arguments["events"])
+    write_plan(groups, Path(PLAN))
+    click.echo(f"{sum(map(len, files.values()))} files of {len(files)} datasets become {len(groups)}: {PLAN}")
+    if arguments["check"]:
+        return _check(groups)
+    if arguments["dry"]:
+        _define(output, groups)
+        return 0
+    return _merge(output, groups, arguments)
+
+
+def _folder(given: str) -> str:
+    return given if "://" in given else str(Path(given).expanduser().absolute())
+
+
+def _merge(output: dict[str, Any], groups: list[SkimGroup], arguments: dict[str, Any]) -> int:
+    from pocket_coffea.cli.build_datasets import progress_bar
+    from pocket_coffea.datasets.skim_merge import merge_groups
+
+    with progress_bar("Merging files", len(groups)) as progress:
+        result = merge_groups(groups, arguments["scaleout"], arguments["overwrite"], progress)
+    for path, reason in sorted(result.failed.items()):
+        click.echo(f"ERROR: {path}: {reason}", err=True)
+    click.echo(
+        f"{len(result.merged)} files merged, {len(result.there)} were there, {len(result.failed)} failed"
+    )
+    unfinished = {group.dataset for group in groups if group.output in result.failed}
+    _define(output, [group for group in groups if group.dataset not in unfinished])
+    if unfinished:
+        click.echo(
+            f"Not in the definition: {', '.join(sorted(unfinished))}. Run again to continue.", err=True
+        )
+    return len(result.failed)
+
+
+def _define(output: dict[str, Any], groups: list[SkimGroup]) -> None:
+    from pocket_coffea.datasets.skim_definition import DEFINITION, merged_definition
+    from pocket_coffea.datasets.write import write_json
+
+    if not groups:
+        return
+    write_json(Path(DEFINITION), merged_definition(output, groups))
+    click.echo(f"Datasets: {DEFINITION}")
+
+
+def _check(groups: list[SkimGroup]) -> int:
+    from pocket_coffea.cli.build_datasets import progress_bar
+    from pocket_coffea.datasets.skim_definition import FAILED, write_failed
+    from pocket_coffea.datasets.skim_merge import STATES, group_state
+
+    states = []
+    with progress_bar("Opening files", len(groups)) as progress:
+        for group in groups:
+            states.append(group_state(group))
+            progress(group.output)
+    for name in STATES:
+        count = sum(state.state == name for state in states)
+        if count:
+            click.echo(f"{name}: {count}")
+    bad = [state for state in states if state.state != "ok"]
+    for state in bad:
+        click.echo(f"ERROR: {state.group.output}: {state.state}: {state.message}", err=True)
+    write_failed(bad, Path())
+    if bad:
+        click.echo(f"{len(bad)} of {len(groups)} files are not healthy: see {FAILED}.json and {FAILED}.txt")
+    else:
+        click.echo("All output files are present and look healthy.")
+    return len(bad)

@@ -1,0 +1,132 @@
+"""Merge skimmed files group by group, in processes; continue where an earlier merge ended."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uproot
+
+from pocket_coffea.datasets.skim_plan import SkimGroup
+from pocket_coffea.datasets.tree_merge import MERGED_FROM, TREES, merge_files
+from pocket_coffea.errors import PocketCoffeaError, ResultsRefused
+from pocket_coffea.utils.transfer import deliver, is_remote
+
+__all__ = ["STATES", "GroupState", "MergedSkims", "group_state", "merge_group", "merge_groups"]
+
+log = logging.getLogger(__name__)
+
+#: What a merged file can be; the states of ``--check``.
+STATES = ("ok", "missing", "unreadable", "wrong_nevents", "other_inputs")
+_ABSENT = ("no such file", "not found", "[3011]", "does not exist")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """How a merged file is: one of ``STATES``, and what is wrong with it."""
+
+    group: SkimGroup
+    state: str
+    message: str = ""
+
+
+@dataclass
+class MergedSkims:
+    """Groups by what happened to them; ``failed`` tells why."""
+
+    merged: list[SkimGroup]
+    there: list[SkimGroup]
+    failed: dict[str, str]
+
+
+def group_state(group: SkimGroup) -> GroupState:
+    """Open the merged file and compare it with the plan."""
+    try:
+        with uproot.open(group.output) as file:
+            nevents = int(file[TREES[0]].num_entries)
+            made_from = str(file[MERGED_FROM]) if MERGED_FROM in file else ""
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file or a server does to the reader
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        absent = isinstance(error, FileNotFoundError) or any(word in reason.lower() for word in _ABSENT)
+        return GroupState(group, "missing" if absent else "unreadable", reason)
+    if nevents != group.nevents:
+        return GroupState(group, "wrong_nevents", f"{nevents} events instead of {group.nevents}")
+    if made_from and made_from != group.digest:
+        return GroupState(group, "other_inputs", "it was merged from other files")
+    return GroupState(group, "ok")
+
+
+def merge_group(group: SkimGroup) -> int:
+    """Write the merged file of a group, whole or not at all; return its size [bytes].
+
+    Raises InputFileError, OutputError, or ResultsRefused when the inputs do not have the events they should.
+    """
+    folder = None if is_remote(group.output) else Path(group.output).parent
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".hadd_", dir=folder) as scratch:
+        local = Path(scratch) / Path(group.output).name
+        nevents = merge_files(group.inputs, local, group.digest)
+        if nevents != group.nevents:
+            msg = (
+                f"{group.output}: its {len(group.inputs)} inputs have {nevents} events, not {group.nevents}."
+            )
+            raise ResultsRefused(msg)
+        size = local.stat().st_size
+        deliver(local, group.output)
+    return size
+
+
+def merge_groups(
+    groups: Sequence[SkimGroup],
+    workers: int = 2,
+    overwrite: bool = False,
+    progress: Callable[[str], Any] = lambda _output: None,
+) -> MergedSkims:
+    """Merge all groups in ``workers`` processes. Files of an earlier merge that are whole are kept.
+
+    Raises ResultsRefused, before anything is written, when a file of another merge is in the way and may not
+    be overwritten. ``progress`` is called with each file that is done.
+    """
+    states = [group_state(group) for group in groups]
+    if not overwrite:
+        _refuse_others(states)
+    there = [] if overwrite else [state.group for state in states if state.state == "ok"]
+    todo = [state.group for state in states if state.group not in there]
+    result = MergedSkims([], there, {})
+    for group in there:
+        progress(group.output)
+    if not todo:
+        return result
+    # spawned, since threads of uproot do not survive a fork
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
+        jobs = {pool.submit(merge_group, group): group for group in todo}
+        for job in as_completed(jobs):
+            try:
+                job.result()
+                result.merged.append(jobs[job])
+            except (PocketCoffeaError, OSError) as error:
+                result.failed[jobs[job].output] = str(error)
+            except BrokenProcessPool:
+                result.failed[jobs[job].output] = "the process that merged it died: is there enough memory?"
+            progress(jobs[job].output)
+    return result
+
+
+def _refuse_others(states: Sequence[GroupState]) -> None:
+    others = [state for state in states if state.state in ("other_inputs", "wrong_nevents")]
+    if others:
+        first = others[0]
+        msg = (
+            f"{len(others)} files are there from another merge: {first.group.output} ({first.message}). "
+            "Replace them with --overwrite, or choose another folder."
+        )
+        raise ResultsRefused(msg)
