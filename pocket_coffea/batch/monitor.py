@@ -76,14 +76,16 @@ class Monitor:
         self._not_before: dict[int, float] = {}
         self._news: list[News] = []
 
-    def poll(self) -> Poll:
+    def poll(self, *, ask_all: bool = False) -> Poll:
         """Look once and, when acting, do what is to be done.
 
+        ``ask_all`` asks the batch system about every job that was not seen to end: its files may have lost
+        something, as on a disk that was full.
         Raises OutputError when ledger or flags cannot be written, ResultsRefused when it is not safe to act,
         InvalidValue when a job cannot be written into a submit file.
         """
         self._news = []
-        asked = self._look()
+        asked = self._look(ask_all=ask_all)
         sent: tuple[int, ...] = ()
         if self.acting:
             now = time.time()

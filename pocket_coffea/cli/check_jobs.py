@@ -74,6 +74,13 @@ _OF_SENDING = ("use_redirector", "blocklist_sites", "recreate_queue", "skip_bad_
 @click.option(
     "--interval", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds between looks"
 )
+@click.option(
+    "--backoff",
+    type=click.FloatRange(min=0.0),
+    default=60.0,
+    show_default=True,
+    help="Seconds before a second try of what time may heal; doubled each time",
+)
 def check_jobs(jobs_folder: Path, **arguments: Any) -> None:
     """Watch the jobs of a campaign and, with --resubmit or --recreate, send again what failed.
 
@@ -113,7 +120,7 @@ def _watch(jobs_folder: Path, arguments: dict[str, Any]) -> int:
     from pocket_coffea.run.filesets import split_names
 
     folder = find_jobs_folder(jobs_folder)
-    names = ("resubmit", "max_resubmit", "blacklist_threshold", "queue_shift", "use_redirector")
+    names = ("resubmit", "max_resubmit", "blacklist_threshold", "queue_shift", "use_redirector", "backoff")
     wishes = Wishes(
         **{name: arguments[name] for name in names},
         recreate_queue=arguments["recreate_queue"] or "",

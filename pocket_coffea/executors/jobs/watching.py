@@ -99,6 +99,7 @@ class Watching:
         self.acting = acting
         self._lock = Lock(folder) if acting else None
         self._renewed = 0.0
+        self._may_have_lost = False  # lines of the batch system's logs, on a disk that was full
         self._open: Opened | None = None
         self._monitor: Monitor | None = None
 
@@ -166,9 +167,11 @@ class Watching:
         """
         try:
             news = self._renew_proxy() if self.monitor.acting else ()
-            poll = self.monitor.poll()
+            poll = self.monitor.poll(ask_all=self._may_have_lost)
         except OutputError as error:
+            self._may_have_lost = True
             return self._look_without_hands(error)
+        self._may_have_lost = False
         return self._overview(dataclasses.replace(poll, news=(*news, *poll.news)))
 
     def recreate(self, jobs: Sequence[int] | None) -> Overview:
