@@ -14,6 +14,7 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 import types
@@ -155,13 +156,28 @@ def _no_main_module() -> Iterator[None]:
 _MAIN_LOCK = threading.Lock()
 
 
+@contextlib.contextmanager
+def _short_paths() -> Iterator[None]:
+    """Have the server's socket made where its name is short enough: scratch folders of batch jobs may not be.
+
+    A name has 107 bytes at most, of which those below the temporary folder take 32.
+    """
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > 75:
+        tempfile.tempdir = "/tmp"
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
 def start_server(preload: Sequence[str] = PRELOAD) -> Any:
     """Start the process that workers are forked from, once; return the context that uses it."""
     for name, value in ALLOCATOR.items():
         os.environ.setdefault(name, value)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    with _no_main_module():
+    with _no_main_module(), _short_paths():
         forkserver.ensure_running()
     return context
 

@@ -22,8 +22,6 @@ __all__ = ["JobClock", "TimeUp"]
 
 log = logging.getLogger(__name__)
 
-#: No more of the time limit than this share is kept back.
-_SHARE = 0.1
 #: Of what is kept back, the part after which a job is ended by force.
 _LAST = 0.75
 
@@ -47,7 +45,7 @@ class JobClock:
     ) -> None:
         self.grace = grace
         self._too_late = too_late
-        self._margin = min(margin, _SHARE * seconds)
+        self._margin = min(margin, seconds)
         self._limit = began + seconds if seconds > 0 else None
         self._seconds = seconds
         self._last = time.time()

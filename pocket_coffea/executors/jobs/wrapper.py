@@ -65,7 +65,15 @@ oom_kills() {
 }
 stop() {
     asked=$((asked + 1))
-    [ -z "$child" ] || kill -TERM "$child" 2>/dev/null
+    [ -z "$child" ] || end_child
+}
+end_child() {
+    commands=
+    # a shell that prepares the job would leave its command behind
+    if [ "$(cat "/proc/$child/comm" 2>/dev/null)" = bash ]; then
+        commands=$(cat "/proc/$child/task/$child/children" 2>/dev/null)
+    fi
+    for each in "$child" $commands; do kill -TERM "$each" 2>/dev/null; done
 }
 trap stop TERM INT
 flag running
@@ -74,7 +82,7 @@ oom_before=$(oom_kills)
 """
 _TAIL = """\
 child=$!
-[ "$asked" -eq 0 ] || kill -TERM "$child" 2>/dev/null
+[ "$asked" -eq 0 ] || end_child
 code=
 while :; do
     asked_before=$asked
