@@ -17,7 +17,10 @@ FILE_ONLY = {"file_only": True}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 #: Libraries whose news are not for the user of an analysis.
-_NOISY = ("asyncio", "bokeh", "distributed", "fsspec", "matplotlib", "numba", "parsl", "tornado", "uproot")
+_NOISY = (
+    *("asyncio", "bokeh", "distributed", "fontTools", "fsspec", "matplotlib", "numba", "parsl", "tornado"),
+    "uproot",
+)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

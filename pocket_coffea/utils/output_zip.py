@@ -147,6 +147,12 @@ class ZipOutput:
             output[key] = {name: self._unpickle(entries[name]["member"]) for name in names}
         return output
 
+    def histograms(self, variable: str) -> dict[str, dict[str, Any]]:
+        """Return one variable, {sample: {dataset: histogram}}, and read nothing else. Raises UnknownName."""
+        check_names([variable], self.variables, self.path)
+        content: dict[str, dict[str, Any]] = self._unpickle(self.variables[variable]["member"])
+        return content
+
     def _unpickle(self, member: str) -> Any:
         place = self.path / member
         with reading(place):

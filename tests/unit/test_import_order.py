@@ -31,10 +31,13 @@ ALLOWED = {
     "scripts": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "run", "datasets"},
     "cli": BASE
     | {"utils", "lib", "parameters", "config", "workflows", "images", "executors", "run", "scripts", "sites"}
-    | {"datasets"},
+    | {"datasets", "plotting"},
 }
 #: Modules that keep an old import path alive and may look upwards.
-FACADES = {"utils.configurator", "utils.rucio", "utils.utils"}
+FACADES = {
+    *("utils.configurator", "utils.rucio", "utils.utils"),
+    *("utils.plot_utils", "utils.plot_functions", "utils.cutflow_utils"),
+}
 
 
 def imports(path: Path) -> Iterator[str]:

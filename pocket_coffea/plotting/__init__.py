@@ -1,0 +1,1 @@
+"""Plots and tables of an output: data against simulation, comparisons, systematic shifts, cutflows."""

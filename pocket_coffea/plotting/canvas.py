@@ -1,0 +1,236 @@
+"""Figures in the style of CMS. A process makes one for each layout and uses it again for every plot.
+
+Making axes, ticks and the label of the experiment takes longer than drawing a histogram.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import mplhep
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+
+from pocket_coffea.errors import InvalidValue
+from pocket_coffea.plotting.content import Array, Binning
+from pocket_coffea.plotting.style import Style
+from pocket_coffea.utils.atomic import whole_file
+
+__all__ = ["FORMATS", "Canvas", "canvas_for", "cms_style", "copy_index", "save_figure", "steps"]
+
+FORMATS = ("png", "pdf", "svg")
+
+#: Part of the height of a figure of 12 inches that a line of the legend needs, per point of its font.
+_LINE = 0.0026
+_KEPT = 6
+
+
+@cache
+def _rc() -> dict[str, Any]:
+    """The style of CMS as settings of matplotlib; numbers that are the same in every run and place."""
+    settings = {key: value for key, value in mplhep.style.CMS.items() if value is not None}
+    return {
+        **settings,
+        "svg.hashsalt": "pocket-coffea",
+        "pdf.fonttype": 42,
+        "axes.formatter.limits": (-3, 5),
+        "axes.formatter.use_mathtext": True,
+        "figure.dpi": 100,
+    }
+
+
+@contextmanager
+def cms_style() -> Iterator[None]:
+    """Use the style of CMS inside the block, whatever the settings of the user are."""
+    with mpl.rc_context(_rc()):
+        yield
+
+
+class Canvas:
+    """A figure with one panel (``upper``) or, with a ratio, two (``lower``)."""
+
+    def __init__(self, style: Style, layout: str, *, data: bool, columns: int = 1) -> None:
+        options = dict(style.options["opts_figure"].get(layout, {}))
+        grid = {"hspace": 0.07, **dict(options.pop("gridspec_kw", {}))}
+        share = options.pop("sharex", False)
+        size = tuple(options.pop("figsize", (12, 9)))
+        self.style = style
+        self.figure = Figure(figsize=size, **options)
+        FigureCanvasAgg(self.figure)
+        two = len(grid.get("height_ratios", [1])) > 1
+        if two:
+            self.upper, self.lower = self.figure.subplots(2, 1, gridspec_kw=grid, sharex=share)
+        else:
+            self.upper, self.lower = self.figure.subplots(1, columns, squeeze=False)[0][0], None
+        self.figure.subplots_adjust(left=0.13, right=0.965, top=0.935, bottom=0.115 if not two else 0.09)
+        self._label(data)
+        for axes in self.panels:
+            # matplotlib looks for places by measuring all numbers of the axes, twice for each plot
+            axes.set_title("", y=1.0)
+            axes.yaxis.set_label_coords(-0.105, 1.0 if axes is self.upper else 0.5)
+        self.panels[-1].xaxis.set_label_coords(1.0, -0.075 if not two else -0.2)
+        self._own = {axes: set(axes.get_children()) for axes in self.panels}
+        self.info: Any = None
+
+    @property
+    def panels(self) -> list[Any]:
+        """The axes, from top to bottom."""
+        return [axes for axes in (self.upper, self.lower) if axes is not None]
+
+    def _label(self, data: bool) -> None:
+        size = float(self.style.options["fontsize"])
+        location = int(self.style.options["experiment_label_loc"])
+        texts = mplhep.cms.label(
+            self.style.cms_label, loc=location, data=data, rlabel=" ", ax=self.upper, fontsize=size
+        )
+        self._right = texts[2]
+
+    def clear(self) -> None:
+        """Take away everything but the axes and the label of the experiment."""
+        for axes, own in self._own.items():
+            for child in axes.get_children():
+                if child not in own:
+                    child.remove()
+            axes.containers.clear()
+
+    def start(self, binning: Binning, label: str, *, log_x: bool = False, log_y: bool = False) -> None:
+        """Prepare for a plot over ``binning``; ``label`` (luminosity, energy) stands above it."""
+        self.clear()
+        self._right.set_text(label)
+        bottom = self.panels[-1]
+        edges = np.asarray(binning.edges)
+        if log_x:
+            positive = edges[edges > 0]
+            if len(positive) < 2:
+                msg = f"{binning.label!r} has no positive bins: it cannot be drawn on a logarithmic axis."
+                raise InvalidValue(msg)
+            edges = positive
+        for axes in self.panels:
+            _set_scale(axes, "x", "log" if log_x else "linear")
+            axes.set_xlim(edges[0], edges[-1])
+        _set_scale(self.upper, "y", "log" if log_y else "linear")
+        size = float(self.style.options["fontsize"])
+        bottom.set_xlabel(binning.label, fontsize=size)
+        self._name_bins(bottom, binning)
+        for axes in self.panels:
+            axes.tick_params(labelsize=0.85 * size)
+
+    def _name_bins(self, bottom: Any, binning: Binning) -> None:
+        from matplotlib.ticker import AutoMinorLocator, NullLocator
+
+        if binning.names:
+            bottom.set_xticks(np.asarray(binning.edges[:-1]) + 0.5, list(binning.names))
+            for axes in self.panels:
+                axes.xaxis.set_minor_locator(NullLocator())
+        elif getattr(self, "_named", False):
+            for axes in self.panels:
+                axes.set_xscale("linear")
+                axes.xaxis.set_minor_locator(AutoMinorLocator())
+        self._named = bool(binning.names)
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Write lines into the upper panel, below the label of the experiment."""
+        if lines:
+            size = 0.85 * float(self.style.options["fontsize"])
+            self.upper.text(
+                *(0.05, 0.84, "\n".join(lines)), transform=self.upper.transAxes, fontsize=size, va="top"
+            )
+
+    def legend(self, handles: Sequence[Any]) -> float:
+        """Draw the legend and return the part of the panel's height that it takes."""
+        size = float(self.style.options["fontsize_legend"])
+        columns = 1 if len(handles) <= 3 else 2 if len(handles) <= 10 else 3
+        self.upper.legend(
+            handles=list(handles),
+            loc="upper right",
+            ncols=columns,
+            fontsize=size,
+            columnspacing=1.2,
+            handletextpad=0.5,
+            borderaxespad=0.6,
+        )
+        rows = -(-len(handles) // columns)
+        height = self.figure.get_figheight() * self.upper.get_position().height
+        return min(0.62, (rows * 1.28 * size + 0.9 * size) / 72 / height)
+
+    def limits(self, highest: float, taken: float, limits: Mapping[str, Any], *, lowest: float = 0.0) -> None:
+        """Set the limits of the upper panel, so that ``highest`` is below what the legend takes."""
+        taken = max(taken, 0.16)
+        if self.upper.get_yscale() == "log":
+            low = float(limits.get("ylim_log", {}).get("lo") or 0.01)
+            if highest <= low:
+                low = highest / 1e3 if highest > 0 else 0.1
+            high = low * (max(highest, low * 10) / low) ** (1 / (1 - taken))
+            self.upper.set_ylim(low, limits.get("ylim_log", {}).get("hi") or high)
+            return
+        bottom = min(0.0, 1.1 * lowest)
+        top = bottom + (highest - bottom) / (1 - taken) if highest > bottom else bottom + 1.0
+        given = limits.get("ylim", {})
+        self.upper.set_ylim(
+            bottom if given.get("lo") is None else given["lo"],
+            top if given.get("hi") is None else given["hi"],
+        )
+
+    def y_label(self, axes: Any, text: str, *, center: bool = False) -> None:
+        """Name a vertical axis; that of a ratio in its middle."""
+        where = {"loc": "center"} if center else {}
+        axes.set_ylabel(text, fontsize=float(self.style.options["fontsize"]), **where)
+
+
+def _set_scale(axes: Any, which: str, scale: str) -> None:
+    """Change a scale only when it is another: it makes all ticks anew."""
+    if getattr(axes, f"get_{which}scale")() != scale:
+        getattr(axes, f"set_{which}scale")(scale)
+
+
+_canvases: dict[tuple[Any, ...], Canvas] = {}
+
+
+def canvas_for(style: Style, layout: str, *, data: bool, key: tuple[Any, ...] | None) -> Canvas:
+    """Return a canvas of this process for the layout; what was drawn on it before is lost.
+
+    key: what else distinguishes it; None for a new one that nobody else gets.
+    """
+    if key is None:
+        return Canvas(style, layout, data=data)
+    full = (id(style), layout, data, *key)
+    if full not in _canvases:
+        while len(_canvases) >= _KEPT:
+            _canvases.pop(next(iter(_canvases)))
+        # the style is kept with its canvas: while it is, no other object has its id
+        _canvases[full] = Canvas(style, layout, data=data)
+    return _canvases[full]
+
+
+def steps(axes: Any, heights: Array, edges: Sequence[float] | Array, **options: Any) -> Any:
+    """Add a histogram as a patch, without looking for new limits of the axes."""
+    return axes.add_artist(StepPatch(heights, np.asarray(edges), **options))
+
+
+def save_figure(figure: Any, path: Path, formats: Sequence[str]) -> list[Path]:
+    """Write a figure in each format; files appear whole or not at all. Raises OutputError."""
+    written = []
+    for name in formats:
+        target = path.parent / f"{path.name}.{name}"
+        # nothing in the file depends on when it is written
+        options: dict[str, Any] = {"metadata": {"CreationDate": None} if name == "pdf" else {"Date": None}}
+        if name == "png":
+            options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 1}}
+        with whole_file(target) as part:
+            figure.savefig(part, format=name, **options)
+        written.append(target)
+    return written
+
+
+def copy_index(index: Path, folder: Path) -> None:
+    """Copy the index file for web servers into a folder of plots."""
+    with whole_file(folder / index.name) as part:
+        shutil.copyfile(index, part)

@@ -1,0 +1,103 @@
+"""Histograms of two axes as maps of colours: data, simulation, and their ratio side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mplhep
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+
+from pocket_coffea.plotting.content import Array
+from pocket_coffea.plotting.draw_datamc import info_lines, upper_label
+from pocket_coffea.plotting.options import DrawOptions
+from pocket_coffea.plotting.stack import Stack, normalised
+from pocket_coffea.plotting.style import Style
+
+__all__ = ["draw_map"]
+
+
+def draw_map(stack: Stack, style: Style, options: DrawOptions) -> Any:
+    """Draw one category and return the figure. log_y: colours on a logarithmic scale."""
+    if options.density:
+        stack = normalised(stack)
+    maps = _maps(stack, options)
+    width, height = style.options["opts_figure"].get("datamc", {}).get("figsize", (12, 9))
+    figure = Figure(figsize=(width * len(maps), height))
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+    figure.subplots_adjust(left=0.09, right=0.94, top=0.92, bottom=0.12, wspace=0.42)
+    if len(maps) == 1:
+        figure.subplots_adjust(left=0.12, right=0.86)
+    for axes, (name, values) in zip(panels, maps.items(), strict=True):
+        _draw_one(figure, axes, (name, values), (stack, style, options))
+    size = float(style.options["fontsize"])
+    mplhep.cms.label(
+        style.cms_label,
+        loc=0,
+        data=stack.data is not None,
+        rlabel=upper_label(stack, style, options) if len(maps) == 1 else " ",
+        ax=panels[0],
+        fontsize=size,
+    )
+    if len(maps) > 1:
+        panels[-1].set_title(upper_label(stack, style, options), loc="right", fontsize=0.9 * size)
+    return figure
+
+
+def _maps(stack: Stack, options: DrawOptions) -> dict[str, Array]:
+    maps: dict[str, Array] = {}
+    if stack.data is not None and stack.shown.all():
+        maps["Data"] = stack.data.values
+    if stack.mc:
+        maps["Simulation"] = stack.total.values
+    if len(maps) == 2 and options.ratio:
+        expected = stack.total.values
+        maps["Data / MC"] = np.divide(
+            maps["Data"], expected, out=np.full_like(expected, np.nan), where=expected > 0
+        )
+    return maps or {"Simulation": np.zeros_like(stack.total.values)}
+
+
+def _draw_one(
+    figure: Any, axes: Any, named: tuple[str, Array], drawn: tuple[Stack, Style, DrawOptions]
+) -> None:
+    (name, values), (stack, style, options) = named, drawn
+    size = float(style.options["fontsize"])
+    x, y = stack.binnings
+    ratio = name == "Data / MC"
+    mesh = axes.pcolormesh(
+        np.asarray(x.edges),
+        np.asarray(y.edges),
+        np.ma.masked_invalid(np.where(values == 0, np.nan, values)).T,
+        cmap="RdBu_r" if ratio else "viridis",
+        norm=_norm(values, ratio=ratio, log=options.log_y),
+        rasterized=True,
+    )
+    bar = figure.colorbar(mesh, ax=axes, pad=0.02, fraction=0.05)
+    bar.set_label(name if ratio else "Density" if options.density else "Events", fontsize=0.9 * size)
+    bar.ax.tick_params(labelsize=0.75 * size)
+    axes.set_xlabel(x.label, fontsize=size)
+    axes.set_ylabel(y.label, fontsize=size)
+    axes.tick_params(labelsize=0.85 * size)
+    for which, binning in (("x", x), ("y", y)):
+        if binning.names:
+            getattr(axes, f"set_{which}ticks")(np.asarray(binning.edges[:-1]) + 0.5, list(binning.names))
+    if options.log_x and x.edges[0] > 0:
+        axes.set_xscale("log")
+    text = "\n".join([name, *info_lines(stack, style)])
+    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 4}
+    axes.text(
+        0.96, 0.96, text, transform=axes.transAxes, ha="right", va="top", fontsize=0.85 * size, bbox=box
+    )
+
+
+def _norm(values: Array, *, ratio: bool, log: bool) -> Any:
+    if ratio:
+        return Normalize(0.5, 1.5)
+    positive = values[values > 0]
+    if log and len(positive):
+        return LogNorm(float(positive.min()), max(float(positive.max()), float(positive.min()) * 1.01))
+    return Normalize(min(0.0, float(values.min())), float(values.max()) or 1.0)
