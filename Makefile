@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lab lab-test image images image-verify image-test release-images lint format bench
+.PHONY: help setup demo test lab lab-test lab-soak image images image-verify image-test release-images lint format bench
 .PHONY: goldens docs lock clean site
 
 help: ## Show this list
@@ -34,6 +34,11 @@ lab-test: setup ## Run the tests on real engines, in the lab
 	@$(BIN)/python -m pytest -m lab tests/lab/outside
 	@! ci/lab/lab check >/dev/null || $(BIN)/pocket-coffea image build lab --allow-dirty
 	@ci/lab/lab test $(LAB_ARGS)
+
+lab-soak: setup ## A campaign under fire: 200 jobs on HTCondor and Slurm while everything around them breaks
+	@ci/lab/lab --name soak up --services condor,slurm,xrootd,rucio
+	@ci/lab/lab --name soak exec -- sh -c 'cd /project && exec python -m tests.lab.soak $(SOAK_ARGS)'; \
+		code=$$?; ci/lab/lab --name soak down; exit $$code
 
 image: site setup ## Build and test the image of SITE=... unless it is there (docs/images.md)
 	@$(BIN)/pocket-coffea image build $(SITE)

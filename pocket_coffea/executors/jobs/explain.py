@@ -30,6 +30,7 @@ _AFTER = 4  # lines after such a line in which its address stands
 _ADDRESS = re.compile(r"roots?://[^\s'\"<>|,;)\]}]+")
 #: XRootD's parameters behind a name say nothing of the file.
 _PARAMETERS = re.compile(r"[?].*$")
+_KILLED = (137, 143)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 #: Lines of the batch system and of shells that stand at the end of every log
 _NOISE = re.compile(r"^(?:slurmstepd: error: \*\*\* JOB|srun: |\+ )")
@@ -47,9 +48,10 @@ def explain_attempt(
         attempt.memory_mb = max(attempt.memory_mb or 0, report.memory_mb or 0) or None
         attempt.host = attempt.host or report.host
         return report.reason, report.unreadable
+    was_killed = attempt.signal is not None or attempt.exit_code in _KILLED
     for path in attempt_logs(record, job, attempt):
         lines = log_tail(path)
-        if why := last_line(lines):
+        if why := last_line(lines, errors_only=was_killed):
             return why, unreadable_in(lines, _of_the_job(record.folder, job))
     return "", ()
 
@@ -76,11 +78,14 @@ def log_tail(path: Path) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def last_line(lines: Sequence[str]) -> str:
-    """Return the last line that looks like an error, else the last one that is not noise."""
+def last_line(lines: Sequence[str], *, errors_only: bool = False) -> str:
+    """Return the last line that looks like an error, else (not ``errors_only``) the last that is no noise.
+
+    What a job wrote before it was killed says nothing of why.
+    """
     telling = [line for line in lines if not _NOISE.match(line)]
     errors = [line for line in telling if _ERROR.match(line)]
-    chosen = (errors or telling or [""])[-1].strip()
+    chosen = (errors or ([] if errors_only else telling) or [""])[-1].strip()
     return chosen if len(chosen) <= _LONGEST else chosen[: _LONGEST - 3] + "..."
 
 

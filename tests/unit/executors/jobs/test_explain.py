@@ -101,6 +101,15 @@ def test_the_line_that_tells(lines, expected):
     assert last_line(lines) == expected
 
 
+@pytest.mark.parametrize("values", [{"signal": 9}, {"exit_code": 137}])
+def test_what_a_killed_job_wrote_before_is_no_reason(record, values):
+    log = record.folder / "logs" / "job_jobs_all.0.0.err"
+    log.write_text("10:12:07 INFO: 0 of 1 chunks are completed already\n")
+    assert explain_attempt(record, "c1", 0, Attempt(1, "jobs_all.0", **values))[0] == ""
+    log.write_text("MemoryError: too much\n10:12:07 INFO: going on\n")
+    assert explain_attempt(record, "c1", 0, Attempt(1, "jobs_all.0", **values))[0] == "MemoryError: too much"
+
+
 def test_a_log_of_any_bytes_and_any_size(record):
     path = record.folder / "logs" / "job_jobs_all.0.0.err"
     path.write_bytes(b"\x00\xff\x1b[31mred\x1b[0m\n" * 100_000 + b"RuntimeError: \xe9nd\n")
