@@ -28,10 +28,11 @@ ALLOWED = {
     "executors": BASE | {"utils", "images", "batch", "sites", "datasets"},
     "plotting": BASE | {"utils", "parameters", "executors"},
     "run": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "sites"},
+    "report": BASE | {"utils", "parameters", "batch", "executors", "run", "plotting"},
     "scripts": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "run", "datasets"},
     "cli": BASE
     | {"utils", "lib", "parameters", "config", "workflows", "images", "executors", "run", "scripts", "sites"}
-    | {"datasets", "plotting"},
+    | {"datasets", "plotting", "report"},
 }
 #: Modules that keep an old import path alive and may look upwards.
 FACADES = {
