@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -200,19 +202,32 @@ def _check_spelling(command: click.Command, extra: dict[str, Any]) -> None:
 
 @contextmanager
 def _terminate_like_interrupt() -> Iterator[None]:
-    """A polite kill closes everything, as Ctrl-C does."""
+    """A polite kill, and a terminal that is closed, close everything, as Ctrl-C does; not under nohup."""
 
-    def stop(_number: int, _frame: Any) -> None:
+    def stop(number: int, _frame: Any) -> None:
+        if number == signal.SIGHUP:
+            _leave_terminal()
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave_terminal() -> None:
+    """Let what is still said go nowhere: writing to a terminal that was closed is an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        if stat.S_ISCHR(os.fstat(stream).st_mode):  # a closed terminal is none for isatty
+            os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def _run(request: RunRequest, level: str) -> int:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from pathlib import Path
 
@@ -456,7 +461,9 @@ def test_a_run_that_was_killed_goes_on_from_its_completed_chunks(run, analysis, 
     assert not (analysis / "output" / ".resume").exists()
 
 
-def test_a_polite_end_closes_everything(analysis, tmp_path):
+@pytest.fixture
+def never_ending(analysis, tmp_path):
+    """Return the command of a run that stays in its first chunk, and the file that says when it is there."""
     started = tmp_path / "started"
     edit(
         analysis / "workflow.py",
@@ -465,16 +472,22 @@ def test_a_polite_end_closes_everything(analysis, tmp_path):
         f"        pathlib.Path({str(started)!r}).touch()\n        time.sleep(1000)\n"
         "\n    def apply_object_preselection",
     )
-    command = [
-        sys.executable,
-        "-m",
-        "pocket_coffea.cli.main",
-        "run",
-        "--cfg",
-        str(analysis / "analysis_config.py"),
-    ]
+    words = [sys.executable, "-m", "pocket_coffea.cli.main", "run"]
+    words += ["--cfg", str(analysis / "analysis_config.py"), "-o", str(analysis / "output")]
+    return words, started
+
+
+def wait_for(started):
+    limit = time.monotonic() + 60
+    while not started.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert started.exists()
+
+
+def test_a_polite_end_closes_everything(never_ending):
+    command, started = never_ending
     process = subprocess.Popen(
-        [*command, "-o", str(analysis / "output"), "-e", "futures", "-s", "2"],
+        [*command, "-e", "futures", "-s", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -482,16 +495,47 @@ def test_a_polite_end_closes_everything(analysis, tmp_path):
         # whoever started us in the background may ignore interrupts
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
-    limit = time.monotonic() + 60
-    while not started.exists() and time.monotonic() < limit:
-        time.sleep(0.05)
+    wait_for(started)
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Interrupted. Run again with --resume" in errors
     assert "Traceback" not in errors
-    assert started.exists()
     assert ended(process.pid), "no process of the run is left"
+
+
+@pytest.mark.parametrize("executor", ["futures", "dask"])
+def test_a_terminal_that_is_closed_closes_everything(never_ending, executor):
+    command, started = never_ending
+    terminal, inside = pty.openpty()
+
+    def own_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        [*command, "-e", executor],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+        preexec_fn=own_terminal,  # noqa: PLW1509 - no threads here
+    )
+    os.close(inside)
+    reader = threading.Thread(target=_read_until_closed, args=(terminal, started))
+    reader.start()
+    wait_for(started)
+    reader.join()
+    assert process.wait(timeout=60) == 130
+    assert ended(process.pid), "no process of the run is left"
+
+
+def _read_until_closed(terminal, started):
+    """Be the window of a terminal until the run works, and close it."""
+    while not started.exists():
+        if select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)
 
 
 def _alive(session):
