@@ -78,6 +78,7 @@ class LazyGroup(click.Group):
             "Merge outputs, or those of all jobs, into one",
         ),
         "print-parameters": ("pocket_coffea.cli.params:print_parameters", "Print the analysis parameters"),
+        "report": ("pocket_coffea.cli.report:report", "Write one HTML page that shows a run"),
         "run": (
             "pocket_coffea.cli.run:run",
             "Run an analysis on NanoAOD files using PocketCoffea processors",
