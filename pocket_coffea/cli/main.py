@@ -45,6 +45,10 @@ class LazyGroup(click.Group):
             "pocket_coffea.cli.check_jobs:check_jobs",
             "Watch the jobs of a campaign, and send again what failed",
         ),
+        "dataset-discovery-cli": (
+            "pocket_coffea.cli.dataset_discovery:dataset_discovery_cli",
+            "Find datasets, and write their definition",
+        ),
         "hadd-skimmed-files": (
             "pocket_coffea.cli.hadd_skimmed_files:hadd_skimmed_files",
             "Regroup skimmed datasets by joining different files",
@@ -77,6 +81,10 @@ class LazyGroup(click.Group):
             "pocket_coffea.cli.merge_outputs:merge_outputs",
             "Merge outputs, or those of all jobs, into one",
         ),
+        "plot-cutflow": (
+            "pocket_coffea.cli.plot_cutflow:plot_cutflow",
+            "Draw the cutflow, and write cutflow and yields as tables",
+        ),
         "print-parameters": ("pocket_coffea.cli.params:print_parameters", "Print the analysis parameters"),
         "report": ("pocket_coffea.cli.report:report", "Write one HTML page that shows a run"),
         "run": (
@@ -93,12 +101,7 @@ class LazyGroup(click.Group):
         ),
     }
     #: Commands of PocketCoffea that this version does not have.
-    later: ClassVar[frozenset[str]] = frozenset(
-        {
-            "dataset-discovery-cli",
-            "plot-cutflow",
-        }
-    )
+    later: ClassVar[frozenset[str]] = frozenset({})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx

@@ -75,8 +75,8 @@ class Canvas:
         for axes in self.panels:
             # matplotlib looks for places by measuring all numbers of the axes, twice for each plot
             axes.set_title("", y=1.0)
-            axes.yaxis.set_label_coords(-0.105, 1.0 if axes is self.upper else 0.5)
-        self.panels[-1].xaxis.set_label_coords(1.0, -0.075 if not two else -0.2)
+            axes.yaxis.set_label_coords(-0.088, 1.0 if axes is self.upper else 0.5)
+        self.panels[-1].xaxis.set_label_coords(1.0, -0.075 if not two else -0.18)
         self._own = {axes: set(axes.get_children()) for axes in self.panels}
         self.info: Any = None
 

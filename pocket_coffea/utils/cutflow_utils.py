@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from pocket_coffea.errors import PhysicsNotAvailable, UnknownName, did_you_mean
+from pocket_coffea.errors import UnknownName, did_you_mean
 
 __all__ = [
     "aggregate_by_sample",
@@ -112,19 +113,34 @@ def print_cutflow_summary(
     sys.stdout.write(format_cutflow_summary(output, exclude_categories, only_samples) + "\n")
 
 
-def _no_plots(name: str) -> NoReturn:
-    msg = (
-        f"pocket_coffea.utils.cutflow_utils.{name}: plots of cutflows are not in this version. "
-        "Use print_cutflow_summary(output), or draw the numbers of aggregate_by_sample(...) with matplotlib."
+def plot_cutflow_from_output(
+    output: Mapping[str, Any],
+    output_dir: str | Path,
+    exclude_categories: Iterable[str] | None = None,
+    only_samples: Iterable[str] | None = None,
+    figsize: tuple[float, float] = (10, 6),
+    log_y: bool = False,
+    *,
+    output_format: str = "png",
+) -> list[Path]:
+    """Draw the cutflow of each sample; see pocket_coffea/plotting/cutflow_plots.py."""
+    from pocket_coffea.plotting import cutflow_plots
+
+    return cutflow_plots.plot_cutflow_from_output(
+        *(output, output_dir, exclude_categories, only_samples, figsize),
+        log_y=log_y,
+        output_format=output_format,
     )
-    raise PhysicsNotAvailable(msg)
 
 
-def plot_cutflow_from_output(*_args: Any, **_kwargs: Any) -> NoReturn:
-    """Raise PhysicsNotAvailable."""
-    _no_plots("plot_cutflow_from_output")
+def plot_sample_cutflow(
+    sample: str,
+    numbers: Mapping[str, Any],
+    categories: Sequence[str] | None = None,
+    output_dir: str | Path = ".",
+    **options: Any,
+) -> list[Path]:
+    """Draw the cutflow of one sample, {category: number}; see pocket_coffea/plotting/cutflow_plots.py."""
+    from pocket_coffea.plotting import cutflow_plots
 
-
-def plot_sample_cutflow(*_args: Any, **_kwargs: Any) -> NoReturn:
-    """Raise PhysicsNotAvailable."""
-    _no_plots("plot_sample_cutflow")
+    return cutflow_plots.plot_sample_cutflow(sample, numbers, categories, output_dir, **options)
