@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,22 +104,37 @@ def merge_groups(
     result = MergedSkims([], there, {})
     for group in there:
         progress(group.output)
-    if not todo:
-        return result
+    for group, reason in _merged(todo, workers):
+        if reason:
+            result.failed[group.output] = reason
+        else:
+            result.merged.append(group)
+        progress(group.output)
+    return result
+
+
+def _merged(groups: Sequence[SkimGroup], workers: int) -> Iterator[tuple[SkimGroup, str]]:
+    """Merge; yield each group that is done with the reason why it failed, "" if it did not."""
+    if min(workers, len(groups)) < 2:
+        for group in groups:
+            yield group, _reason(partial(merge_group, group))
+        return
     # spawned, since threads of uproot do not survive a fork
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
-        jobs = {pool.submit(merge_group, group): group for group in todo}
+    with ProcessPoolExecutor(min(workers, len(groups)), mp_context=context) as pool:
+        jobs = {pool.submit(merge_group, group): group for group in groups}
         for job in as_completed(jobs):
-            try:
-                job.result()
-                result.merged.append(jobs[job])
-            except (PocketCoffeaError, OSError) as error:
-                result.failed[jobs[job].output] = str(error)
-            except BrokenProcessPool:
-                result.failed[jobs[job].output] = "the process that merged it died: is there enough memory?"
-            progress(jobs[job].output)
-    return result
+            yield jobs[job], _reason(job.result)
+
+
+def _reason(call: Callable[[], Any]) -> str:
+    try:
+        call()
+    except (PocketCoffeaError, OSError) as error:
+        return str(error)
+    except BrokenProcessPool:
+        return "the process that merged it died: is there enough memory?"
+    return ""
 
 
 def _refuse_others(states: Sequence[GroupState]) -> None:

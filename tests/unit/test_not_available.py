@@ -7,7 +7,6 @@ import pytest
 from pocket_coffea.errors import PhysicsNotAvailable
 from pocket_coffea.lib import xgboost_evaluator
 from pocket_coffea.scripts import update_cvmfs_corrections
-from pocket_coffea.scripts.dataset import dataset_query
 from pocket_coffea.utils import plot_functions, plot_utils
 from pocket_coffea.utils.stat import combine
 
@@ -15,7 +14,7 @@ PLACEHOLDERS = [
     (module, name)
     for module in (
         *(xgboost_evaluator, update_cvmfs_corrections),
-        *(dataset_query, plot_functions, plot_utils, combine),
+        *(plot_functions, plot_utils, combine),
     )
     for name in (*module.__all__, *(("_clip_negative", "_clip_negative_bins") if module is combine else ()))
 ]
