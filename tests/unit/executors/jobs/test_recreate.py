@@ -1,0 +1,106 @@
+"""``run --recreate-jobs``: once, through the engine of check-jobs, without reading the configuration."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pocket_coffea.cli.main import main
+from pocket_coffea.errors import CommandFailed
+from pocket_coffea.executors.executors_manual_jobs import ExecutorFactoryManualABC
+from pocket_coffea.executors.jobs.payload import read_slice
+from pocket_coffea.executors.jobs.recreate import recreate
+from pocket_coffea.executors.jobs.watching import Watching, Wishes
+from tests.unit.executors.jobs.campaigns import make_campaign, records, started
+
+
+@pytest.fixture
+def output(tmp_path):
+    """Return an output folder whose job 0 is done and whose job 1 was given up."""
+    folder = tmp_path / "out"
+    plans = [["deliver"], ["fail 76 'ValueError: x'", "deliver"]]
+    make_campaign(folder / "job", plans, files=["root://a.site:1094//store/x{job}.root"])
+    wait_for(folder / "job", lambda seen: seen.given_up and seen.counts["done"], resubmit=True)
+    return folder
+
+
+def wait_for(folder: Path, condition, *, resubmit: bool = False):
+    deadline = time.monotonic() + 30
+    with Watching(folder, Wishes(resubmit=resubmit, max_resubmit=0), acting=resubmit) as watching:
+        while not condition(watching.look()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def run(output: Path, *words: str):
+    arguments = ["run", "--cfg", "no_such_config.py", "-o", str(output), "-e", "condor@lxplus", *words]
+    return CliRunner().invoke(main, arguments)
+
+
+def test_failed_jobs_are_sent_again_from_the_command_line(output):
+    result = run(output, "--recreate-jobs=auto", "--recreate-queue=workday")
+    assert result.exit_code == 0, result.output
+    assert "Resubmitted job_1" in result.output
+    assert "check-jobs -j" in result.output
+    wait_for(output / "job", lambda seen: seen.counts["done"] == 2)
+    assert sorted(started(output / "job")) == [(0, 1), (1, 1), (1, 2)]
+    assert records(output / "job", "submitting")[-1]["resources"][0]["queue"] == "workday"
+    again = run(output, "--recreate-jobs=auto")
+    assert again.exit_code == 4
+    assert "All jobs probably succeeded!" in again.output
+
+
+def test_all_files_through_the_redirector(output):
+    assert run(output, "--recreate-jobs=job_1", "--use-redirector").exit_code == 0
+    filesets = read_slice(output / "job" / "config_job_1.pkl")["filesets"]
+    assert [file for each in filesets.values() for file in each["files"]] == [
+        "root://xrootd-cms.infn.it//store/x1.root"
+    ]
+    wait_for(output / "job", lambda seen: seen.counts["done"] == 2)
+
+
+def test_a_dry_run_sends_nothing(output):
+    result = run(output, "--recreate-jobs=auto", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "would be sent again: 1" in result.output
+    assert len(started(output / "job")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--recreate-jobs=7"], 1, "jobs 7 are not in"),
+        (["--recreate-jobs=all"], 1, "give auto, or numbers"),
+        (["--recreate-jobs=auto", "--job-name=other", "--jobs-dir=/nowhere"], 1, "There is no folder"),
+        (["--recreate-jobs=auto", "--blocklist-sites=root://a.site//"], 1, "not addresses"),
+    ],
+)
+def test_what_cannot_be_sent_is_said(output, words, code, said):
+    result = run(output, *words)
+    assert result.exit_code == code, result.output
+    assert said in result.output
+
+
+def test_a_batch_system_that_takes_nothing(output, monkeypatch):
+    from pocket_coffea.batch.local import LocalProcesses
+    from pocket_coffea.batch.systems import Submission
+
+    monkeypatch.setattr(
+        LocalProcesses,
+        "submit",
+        lambda self, tag, tasks: Submission({}, {task.job: "closed" for task in tasks}),
+    )
+    with pytest.raises(CommandFailed, match="accepted none"):
+        recreate(output, {"recreate-jobs": ["1"]})
+
+
+def test_the_method_of_a_factory(output):
+    class Factory(ExecutorFactoryManualABC):
+        site = "lxplus"
+
+    factory = Factory({"ignore-grid-certificate": True}, outputdir=str(output))
+    factory.recreate_jobs("1")
+    wait_for(output / "job", lambda seen: seen.counts["done"] == 2)
