@@ -19,6 +19,7 @@ from pocket_coffea.executors.jobs.record import config_name
 from pocket_coffea.executors.jobs.wrapper import JOB_SCRIPT, job_script
 from pocket_coffea.executors.setup import EXPECTATION, SCRIPT
 from pocket_coffea.executors.start_script import Preparation, start_script
+from pocket_coffea.executors.worker_variables import XROOTD_LIMITS
 from pocket_coffea.utils.utils import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -79,6 +80,9 @@ def write_analysis(folder: Path, files: dict[str, list[Any]]) -> Path:
 class Jobs:
     """A campaign of jobs in ``folder`` that deliver to ``output``."""
 
+    #: What the start script sets.
+    variables: dict[str, str] = XROOTD_LIMITS
+
     def __init__(self, config: Path, place: Path, **facts: Any) -> None:
         self.folder = folder = place
         self.output = folder.parent / "results"
@@ -107,6 +111,7 @@ class Jobs:
         self.facts = dataclasses.replace(self.facts, **changes)
         self.facts.write(self.folder)
         preparation = Preparation(
+            variables=self.variables,
             python=sys.executable,
             expectation=EXPECTATION if expectation else "",
             lines=[("prologue", [prologue])] if prologue else (),
