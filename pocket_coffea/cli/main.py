@@ -49,6 +49,10 @@ class LazyGroup(click.Group):
             "pocket_coffea.cli.dataset_discovery:dataset_discovery_cli",
             "Find datasets, and write their definition",
         ),
+        "fetch-data": (
+            "pocket_coffea.cli.fetch_data:fetch_data",
+            "Bring certified luminosity and corrections into $POCKET_COFFEA_DATA",
+        ),
         "hadd-skimmed-files": (
             "pocket_coffea.cli.hadd_skimmed_files:hadd_skimmed_files",
             "Regroup skimmed datasets by joining different files",

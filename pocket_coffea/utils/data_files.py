@@ -16,7 +16,14 @@ from pathlib import PurePosixPath
 
 from pocket_coffea.errors import DataFileNotFound, InvalidType, InvalidValue
 
-__all__ = ["CVMFS_METADATA", "DATA_VARIABLE", "data_directories", "resolve_data_file"]
+__all__ = [
+    "CVMFS_METADATA",
+    "DATA_VARIABLE",
+    "data_directories",
+    "is_packaged",
+    "place_below",
+    "resolve_data_file",
+]
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +66,22 @@ def resolve_data_file(reference: str | os.PathLike[str]) -> str:
             return place
         places.append(place)
     raise DataFileNotFound(_not_found(text, places))
+
+
+def is_packaged(reference: str) -> bool:
+    """Return whether a reference names a payload of the framework: on CVMFS, or next to its parameters."""
+    return reference.startswith(CVMFS_METADATA + "/") or _PACKAGED in reference
+
+
+def place_below(reference: str) -> str:
+    """Return where below a data directory :func:`resolve_data_file` looks first for a reference.
+
+    >>> place_below(CVMFS_METADATA + "/JME/Run2-2018-UL-NanoAODv9/2026-06-10/jet_jerc.json.gz")
+    'JME/Run2-2018-UL-NanoAODv9/2026-06-10/jet_jerc.json.gz'
+    """
+    text = _checked(reference)
+    below = _below_cvmfs(text) if text.startswith(CVMFS_METADATA + "/") else _below_directory(text)
+    return below[0] if below else PurePosixPath(text).name
 
 
 def _checked(reference: object) -> str:
