@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pocket_coffea.errors import ConfigurationError
+from pocket_coffea.errors import ConfigurationError, OptionError
 from pocket_coffea.executors.batch_request import batch_request
 from pocket_coffea.executors.dask_guard import WorkerGuard
 from pocket_coffea.executors.dask_job_plan import JobPlan
-from pocket_coffea.executors.dask_local import DASK_SETTINGS, NO_DASK, quiet_dask
+from pocket_coffea.executors.dask_local import DASK_SETTINGS, NO_DASK, hide_leaving_clients, quiet_dask
 from pocket_coffea.executors.dask_scheduler import announce_dashboard
 from pocket_coffea.executors.dask_security import RunCertificates, make_certificates
 from pocket_coffea.executors.dask_tls_errors import forget_tls_errors
@@ -28,14 +28,14 @@ from pocket_coffea.utils.units import to_seconds
 if TYPE_CHECKING:
     from pocket_coffea.sites.site import Site
 
-__all__ = ["NO_JOBQUEUE", "Connection", "connect_started", "seconds_of", "set_dask"]
+__all__ = ["NO_JOBQUEUE", "Connection", "connect_started", "seconds_of", "set_dask", "worker_ports"]
 
 log = logging.getLogger(__name__)
 
 NO_JOBQUEUE = (
     "Dask workers in jobs of a batch system need the package dask-jobqueue, which is not installed. It is in "
     "the images of the sites: start this command in one (apptainer shell IMAGE). Or: "
-    "pip install dask-jobqueue."
+    "pip install 'pocket-coffea[jobqueue]'."
 )
 #: What the scheduler's status server shows; it listens on the loopback alone.
 _STATUS_ROUTES = [
@@ -101,6 +101,7 @@ def set_dask(settings: Mapping[str, Any] = DASK_SETTINGS) -> None:
     except ImportError as exc:
         raise ConfigurationError(NO_DASK.format(missing=exc.name)) from exc
     forget_tls_errors()
+    hide_leaving_clients()
 
 
 def connect_started(
@@ -133,6 +134,7 @@ def connect_started(
             run=secrets.token_hex(4),
             death_timeout=seconds_of(options, "death-timeout", _DEATH_TIMEOUT),
             directives=dict(options.get("dask-job-extra-directives") or {}),
+            worker_port=worker_ports(options),
         )
         cluster = connection.cluster = _start(site.batch, plan, certificates, options)
         connection.undo.callback(cluster.close)
@@ -146,6 +148,22 @@ def connect_started(
         wait_for_first_worker(lambda: count_workers(connection.client), cluster, timeout)
         connection.guard = connection.undo.enter_context(WorkerGuard(cluster, jobs))
     return connection
+
+
+def worker_ports(options: Mapping[str, Any]) -> str | None:
+    """Return ``dask-worker-port``: a port, or the first and the last of several. Raises OptionError."""
+    given = options.get("dask-worker-port")
+    if given is None:
+        return None
+    text = str(given).strip()
+    ports = [int(part) for part in text.split(":") if part.isdecimal()]
+    if len(ports) != text.count(":") + 1 or len(ports) > 2 or ports != sorted(ports) or ports[-1] > 65535:
+        msg = (
+            f"run option dask-worker-port = {given!r}: give a port such as 10000, or the first and the last "
+            "of several, such as 10000:10100."
+        )
+        raise OptionError(msg)
+    return text
 
 
 def _require_jobqueue(batch: str) -> None:

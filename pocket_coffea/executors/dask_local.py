@@ -16,8 +16,9 @@ from typing import Any
 from pocket_coffea.errors import ConfigurationError
 from pocket_coffea.executors.dask_tls_errors import forget_tls_errors
 from pocket_coffea.executors.worker_pool import ALLOCATOR
+from pocket_coffea.log import FILE_ONLY
 
-__all__ = ["DASK_SETTINGS", "NO_DASK", "dask_setup", "local_cluster", "quiet_dask"]
+__all__ = ["DASK_SETTINGS", "NO_DASK", "dask_setup", "hide_leaving_clients", "local_cluster", "quiet_dask"]
 
 #: Settings of Dask that the established sites use.
 DASK_SETTINGS: dict[str, Any] = {
@@ -67,6 +68,7 @@ def local_cluster(
     if isinstance(memory_limit, int | float):
         memory_limit = f"{memory_limit}GB"  # Dask would count bytes
     forget_tls_errors()
+    hide_leaving_clients()
     security = Security.temporary()
     cluster = LocalCluster(
         n_workers=max(1, workers),
@@ -84,9 +86,29 @@ def local_cluster(
 
 
 def dask_setup(_worker: Any) -> None:
-    """Prepare a worker: Ctrl-C reaches every process of a terminal, and the main process decides about it."""
+    """Prepare a worker: Ctrl-C reaches every process of a terminal, and the main process decides about it.
+
+    What goes wrong in a task is told by the main process, once, and not on its terminal by each worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("distributed.worker").setLevel(logging.CRITICAL)
     forget_tls_errors()
+
+
+class _LeavingClient(logging.Filter):
+    """Leaves to the log file what a scheduler says when a client goes while a message to it is on its way."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.args == ("register-client",):
+            vars(record).update(FILE_ONLY)
+        return True
+
+
+_LEAVING_CLIENT = _LeavingClient()
+
+
+def hide_leaving_clients() -> None:
+    """Keep the errors of a scheduler of this process about clients that leave from the console."""
+    logging.getLogger("distributed.core").addFilter(_LEAVING_CLIENT)  # once, however often it is called
 
 
 @contextlib.contextmanager

@@ -132,6 +132,8 @@ def _dask() -> Iterator[Option]:
     yield Option("sched-url", k.TEXT, "Address of a running Dask scheduler.", ("dask/scheduler",))
     text = "First port tried for the Dask scheduler."
     yield _integer("dask-scheduler-port", text, DASK_STARTED, 8786)
+    text = "Port of a Dask worker, or the first and the last of several: 10000:10100 (default: any)."
+    yield Option("dask-worker-port", k.TEXT, text, DASK_BATCH)
     text = "Host name or address that workers use for the scheduler."
     yield Option("dask-scheduler-host", k.TEXT, text, DASK_BATCH)
     text = "How long to wait for the first worker [s]."
