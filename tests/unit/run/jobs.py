@@ -106,7 +106,7 @@ class Jobs:
         )
         self.write()
 
-    def write(self, expectation: str = "", prologue: str = "", **changes: Any) -> None:
+    def write(self, expectation: str = "", prologue: str = "", options: str = "", **changes: Any) -> None:
         """Write what all jobs share."""
         self.facts = dataclasses.replace(self.facts, **changes)
         self.facts.write(self.folder)
@@ -119,7 +119,7 @@ class Jobs:
         if expectation:
             (self.folder / EXPECTATION).write_text(expectation)
         (self.folder / SCRIPT).write_text(start_script(preparation))
-        (self.folder / OPTIONS_NAME).write_text("tree-reduction: 2\n")
+        (self.folder / OPTIONS_NAME).write_text(f"tree-reduction: 2\n{options}")
         script = job_script(
             folder=self.facts.folder, python=sys.executable, transferred=not self.facts.folder
         )

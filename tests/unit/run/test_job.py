@@ -196,6 +196,12 @@ def test_what_cannot_be_read_is_named(jobs, tmp_path):
     assert is_failure(ended, 73), ended.text
     assert ended.report["unreadable"] == [str(broken), str(tmp_path / "nothing.root")]
     assert jobs.left() == []
+    jobs.write(options="skip-bad-files: true\n")
+    ended = jobs.run(0, attempt=2)
+    assert ended.code == 0, ended.text
+    [[dataset, name, reason]] = ended.report["skipped"]
+    assert (dataset, name) == ("DATA_SingleMuon_2018_EraA", str(broken))
+    assert "nothing.root" in reason
 
 
 def test_another_replica_is_read(jobs, tmp_path, whole):
