@@ -5,16 +5,36 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pocket_coffea.batch.campaign import Campaign
 from pocket_coffea.batch.monitor import News, Poll
 from pocket_coffea.batch.states import IN_QUEUE, Attempt, State
 from pocket_coffea.executors.jobs.record import CampaignRecord
 
-__all__ = ["JobRow", "Overview", "forecast", "overview"]
+__all__ = ["Content", "JobRow", "Overview", "contents", "forecast", "overview"]
+
+
+class Content(NamedTuple):
+    """What a job reads. events is 0 where the metadata does not tell."""
+
+    samples: tuple[str, ...]
+    datasets: tuple[str, ...]
+    events: int
+
+
+def contents(record: CampaignRecord) -> list[Content]:
+    """Return what every job reads; it never changes, so it is worked out once."""
+    return [
+        Content(
+            tuple(dict.fromkeys(each.sample for each in job.datasets)),
+            tuple(dict.fromkeys(each.dataset for each in job.datasets)),
+            job.events,
+        )
+        for job in record.jobs
+    ]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,10 +124,17 @@ class Overview:
         }
 
 
-def overview(record: CampaignRecord, campaign: Campaign, poll: Poll, *, elsewhere: str = "") -> Overview:
-    """Return what a poll of a campaign shows."""
+def overview(
+    record: CampaignRecord,
+    campaign: Campaign,
+    poll: Poll,
+    jobs: Sequence[Content],
+    *,
+    elsewhere: str = "",
+) -> Overview:
+    """Return what a poll of a campaign shows; ``jobs`` are the ``contents`` of the record."""
     now = time.time()
-    rows = tuple(_rows(record, campaign, poll))
+    rows = tuple(_rows(jobs, campaign, poll))
     return Overview(
         folder=record.folder,
         name=record.name,
@@ -123,30 +150,28 @@ def overview(record: CampaignRecord, campaign: Campaign, poll: Poll, *, elsewher
     )
 
 
-def _rows(record: CampaignRecord, campaign: Campaign, poll: Poll) -> Iterator[JobRow]:
-    for number, job in enumerate(record.jobs):
+def _rows(jobs: Sequence[Content], campaign: Campaign, poll: Poll) -> Iterator[JobRow]:
+    for number, (samples, datasets, events) in enumerate(jobs):
         attempts = campaign.jobs[number].attempts
         state = poll.states[number]
         last = attempts[-1] if attempts else None
         yield JobRow(
-            number=number,
-            state=state.value,
-            samples=tuple(dict.fromkeys(each.sample for each in job.datasets)),
-            datasets=tuple(dict.fromkeys(each.dataset for each in job.datasets)),
-            events=job.events,
-            attempts=len(attempts),
-            queue=last.resources.queue if last else "",
-            memory_mb=last.resources.memory_mb if last else 0,
-            host=last.host if last else "",
-            reason=_reason(attempts, state),
-            given_up=poll.given_up.get(number, ""),
+            number,
+            state.value,
+            samples,
+            datasets,
+            events,
+            len(attempts),
+            last.resources.queue if last else "",
+            last.resources.memory_mb if last else 0,
+            last.host if last else "",
+            "" if state is State.DONE else _reason(attempts),
+            poll.given_up.get(number, ""),
         )
 
 
-def _reason(attempts: list[Attempt], state: State) -> str:
-    """Return what went wrong last; of a job that is done nothing."""
-    if state is State.DONE:
-        return ""
+def _reason(attempts: Sequence[Attempt]) -> str:
+    """Return what went wrong last."""
     for attempt in reversed(attempts):
         bad = attempt.cause and attempt.state is not State.DONE
         if bad or attempt.state is State.HELD:
