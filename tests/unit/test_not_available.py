@@ -7,14 +7,13 @@ import pytest
 from pocket_coffea.errors import PhysicsNotAvailable
 from pocket_coffea.lib import xgboost_evaluator
 from pocket_coffea.scripts import update_cvmfs_corrections
-from pocket_coffea.utils import plot_functions, plot_utils
 from pocket_coffea.utils.stat import combine
 
 PLACEHOLDERS = [
     (module, name)
     for module in (
         *(xgboost_evaluator, update_cvmfs_corrections),
-        *(plot_functions, plot_utils, combine),
+        combine,
     )
     for name in (*module.__all__, *(("_clip_negative", "_clip_negative_bins") if module is combine else ()))
 ]

@@ -1,6 +1,6 @@
 import pytest
 
-from pocket_coffea.errors import PhysicsNotAvailable, UnknownName
+from pocket_coffea.errors import UnknownName
 from pocket_coffea.utils import cutflow_utils
 from pocket_coffea.utils.cutflow_utils import (
     aggregate_by_sample,
@@ -60,7 +60,11 @@ def test_the_table(capsys):
     assert "skim" not in format_cutflow_summary(OUTPUT, exclude_categories=["skim"])
 
 
-@pytest.mark.parametrize("name", ["plot_cutflow_from_output", "plot_sample_cutflow"])
-def test_plots_are_not_here(name):
-    with pytest.raises(PhysicsNotAvailable, match="print_cutflow_summary"):
-        getattr(cutflow_utils, name)(OUTPUT, "plots")
+def test_pictures_of_cutflows(tmp_path):
+    sample = cutflow_utils.plot_sample_cutflow("DY", {"initial": 4, "skim": 2}, output_dir=tmp_path)
+    assert [path.name for path in sample] == ["cutflow_DY.png"]
+    paths = cutflow_utils.plot_cutflow_from_output(
+        OUTPUT, tmp_path, ["skim"], ["TT"], (4, 3), output_format="svg"
+    )
+    assert [path.name for path in paths] == ["cutflow_TT.svg", "cutflow_all.svg"]
+    assert all(path.read_bytes() for path in paths)
