@@ -160,7 +160,7 @@ class Jobs:
 
     def end(self, process: subprocess.Popen[str], job: int, attempt: int = 1) -> Ended:
         """Wait for a job."""
-        text = process.communicate(timeout=300)[0]
+        text = process.communicate(timeout=600)[0]
         place = self.folder / "logs" / f"job_{job}.{attempt}.json"
         report = json.loads(place.read_text()) if place.exists() else {}
         flags = sorted(
@@ -174,7 +174,7 @@ class Jobs:
         return sorted(path.name for place in (self.output, scratch) for path in place.iterdir())
 
 
-def wait_for(condition: Any, process: subprocess.Popen[str], seconds: float = 120) -> None:
+def wait_for(condition: Any, process: subprocess.Popen[str], seconds: float = 300) -> None:
     """Wait until something is true while a job runs."""
     end = time.monotonic() + seconds
     while not condition():
