@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from pocket_coffea.errors import InvalidValue
 from pocket_coffea.plotting.content import Array, Binning
@@ -28,8 +29,9 @@ __all__ = ["FORMATS", "Canvas", "canvas_for", "cms_style", "copy_index", "save_f
 
 FORMATS = ("png", "pdf", "svg")
 
-#: Part of the height of a figure of 12 inches that a line of the legend needs, per point of its font.
-_LINE = 0.0026
+#: Height of the label of the experiment, in units of the size of its font.
+_LABEL_LINES = 2.7
+#: Canvases that a process keeps.
 _KEPT = 6
 
 
@@ -41,7 +43,7 @@ def _rc() -> dict[str, Any]:
         **settings,
         "svg.hashsalt": "pocket-coffea",
         "pdf.fonttype": 42,
-        "axes.formatter.limits": (-3, 5),
+        "axes.formatter.limits": (-2, 5),
         "axes.formatter.use_mathtext": True,
         "figure.dpi": 100,
     }
@@ -76,14 +78,19 @@ class Canvas:
             # matplotlib looks for places by measuring all numbers of the axes, twice for each plot
             axes.set_title("", y=1.0)
             axes.yaxis.set_label_coords(-0.088, 1.0 if axes is self.upper else 0.5)
-        self.panels[-1].xaxis.set_label_coords(1.0, -0.075 if not two else -0.18)
+        self.panels[-1].xaxis.set_label_coords(1.0, -0.08 if not two else -0.22)
         self._own = {axes: set(axes.get_children()) for axes in self.panels}
-        self.info: Any = None
+        self._written = 0.0
 
     @property
     def panels(self) -> list[Any]:
         """The axes, from top to bottom."""
         return [axes for axes in (self.upper, self.lower) if axes is not None]
+
+    @property
+    def _height(self) -> float:
+        """Height of the upper panel in inches."""
+        return float(self.figure.get_figheight() * self.upper.get_position().height)
 
     def _label(self, data: bool) -> None:
         size = float(self.style.options["fontsize"])
@@ -122,27 +129,34 @@ class Canvas:
         self._name_bins(bottom, binning)
         for axes in self.panels:
             axes.tick_params(labelsize=0.85 * size)
+            axes.yaxis.get_offset_text().set_fontsize(0.85 * size)
+        letters = sum(map(len, binning.names))
+        bottom.tick_params(axis="x", labelsize=0.85 * size * min(1.0, 50 / max(1, letters)))
 
     def _name_bins(self, bottom: Any, binning: Binning) -> None:
-        from matplotlib.ticker import AutoMinorLocator, NullLocator
-
         if binning.names:
             bottom.set_xticks(np.asarray(binning.edges[:-1]) + 0.5, list(binning.names))
             for axes in self.panels:
                 axes.xaxis.set_minor_locator(NullLocator())
-        elif getattr(self, "_named", False):
-            for axes in self.panels:
-                axes.set_xscale("linear")
-                axes.xaxis.set_minor_locator(AutoMinorLocator())
-        self._named = bool(binning.names)
+            return
+        for axes in self.panels:
+            if isinstance(axes.xaxis.get_major_locator(), FixedLocator):
+                axes.set_xscale(axes.get_xscale())  # numbers again, after names
 
     def write(self, lines: Sequence[str]) -> None:
         """Write lines into the upper panel, below the label of the experiment."""
+        size = float(self.style.options["fontsize"])
+        below = _LABEL_LINES * size
         if lines:
-            size = 0.85 * float(self.style.options["fontsize"])
-            self.upper.text(
-                *(0.05, 0.84, "\n".join(lines)), transform=self.upper.transAxes, fontsize=size, va="top"
+            self.upper.annotate(
+                "\n".join(lines),
+                *((0.05, 0.95), (0, -below)),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                fontsize=0.85 * size,
+                va="top",
             )
+        self._written = 0.06 + (below + 1.2 * 0.85 * size * len(lines)) / 72 / self._height
 
     def legend(self, handles: Sequence[Any]) -> float:
         """Draw the legend and return the part of the panel's height that it takes."""
@@ -158,12 +172,11 @@ class Canvas:
             borderaxespad=0.6,
         )
         rows = -(-len(handles) // columns)
-        height = self.figure.get_figheight() * self.upper.get_position().height
-        return min(0.62, (rows * 1.28 * size + 0.9 * size) / 72 / height)
+        return min(0.62, (rows * 1.28 * size + 0.9 * size) / 72 / self._height)
 
     def limits(self, highest: float, taken: float, limits: Mapping[str, Any], *, lowest: float = 0.0) -> None:
         """Set the limits of the upper panel, so that ``highest`` is below what the legend takes."""
-        taken = max(taken, 0.16)
+        taken = min(0.7, max(taken, self._written))
         if self.upper.get_yscale() == "log":
             low = float(limits.get("ylim_log", {}).get("lo") or 0.01)
             if highest <= low:
@@ -182,7 +195,8 @@ class Canvas:
     def y_label(self, axes: Any, text: str, *, center: bool = False) -> None:
         """Name a vertical axis; that of a ratio in its middle."""
         where = {"loc": "center"} if center else {}
-        axes.set_ylabel(text, fontsize=float(self.style.options["fontsize"]), **where)
+        size = float(self.style.options["fontsize"]) * (0.8 if len(text) > 12 and center else 1)
+        axes.set_ylabel(text, fontsize=size, **where)
 
 
 def _set_scale(axes: Any, which: str, scale: str) -> None:

@@ -72,15 +72,17 @@ def plot_sample_cutflow(
     values = [_value(numbers[name]) for name in names]
     errors = [number.error if isinstance(number := numbers[name], Number) else 0.0 for name in names]
 
+    highest = max((value + error for value, error in zip(values, errors, strict=True)), default=0.0)
+
     def draw(axes: Any) -> None:
         places = np.arange(len(names))
         axes.bar(places, values, width=0.7, color=CMS_COLORS["CMS_blue"])
         axes.errorbar(places, values, yerr=errors, fmt="none", ecolor="black", elinewidth=1)
-        for place, value in zip(places, values, strict=True):
+        for place, value, error in zip(places, values, errors, strict=True):
             part = f"\n{value / values[0]:.1%}" if values[0] > 0 and place > 0 else ""
             axes.annotate(
                 f"{value:.4g}{part}",
-                *((place, value), (0, 4)),
+                *((place, value + error), (0, 4)),
                 textcoords="offset points",
                 ha="center",
                 va="bottom",
@@ -89,9 +91,7 @@ def plot_sample_cutflow(
         axes.set_title(sample, loc="left", fontsize=1.6 * figsize[0])
 
     path = Path(output_dir) / f"cutflow_{sample}"
-    return _figure(
-        draw, path, (names, max(values, default=0.0)), figsize, log_y=log_y, output_format=output_format
-    )
+    return _figure(draw, path, (names, highest), figsize, log_y=log_y, output_format=output_format)
 
 
 def _value(number: float | Number) -> float:
@@ -103,7 +103,9 @@ def _plot_all(
 ) -> list[Path]:
     names = list(table.columns)
     colors = ["black", *CMS_COLORS.values()]
-    highest = max((number.value for row in table.rows.values() for number in row.values()), default=0.0)
+    highest = max(
+        (number.value + number.error for row in table.rows.values() for number in row.values()), default=0.0
+    )
 
     def draw(axes: Any) -> None:
         shift = np.linspace(-0.25, 0.25, max(2, len(table.rows)))
@@ -155,7 +157,7 @@ def _figure(
         axes.tick_params(axis="y", labelsize=size)
         axes.xaxis.set_minor_locator(NullLocator())
         for label in axes.get_xticklabels() if slanted else ():
-            label.set_ha("right")
+            label.set_horizontalalignment("right")
         axes.set_xlim(-0.6, len(names) - 0.4)
         axes.set_yscale("log" if log_y else "linear")
         axes.set_ylim(0.5 if log_y else 0, (highest * 30 if log_y else highest * 1.35) or 1)

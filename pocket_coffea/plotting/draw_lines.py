@@ -19,6 +19,10 @@ from pocket_coffea.plotting.style import Style
 __all__ = ["draw_comparison", "draw_systematic"]
 
 
+#: Longest name of the axis of a ratio.
+_LONGEST = 24
+
+
 @dataclass(frozen=True)
 class _Line:
     content: Content
@@ -59,7 +63,8 @@ def draw_comparison(stack: Stack, style: Style, options: DrawOptions, *, reuse: 
     layout = "datamc_ratio" if options.ratio else "datamc"
     key = ("lines", options.log_x, options.log_y) if reuse else None
     canvas = canvas_for(style, layout, data=bool(stack.data_samples), key=key)
-    label = f"Ratio to\n{style.label_of(reference)}"
+    label = f"Ratio to {style.label_of(reference)}"
+    label = label if len(label) < _LONGEST else "Ratio to reference"
     _draw(canvas, stack, lines, options, (lines[reference].content.values, label))
     return canvas
 
@@ -89,7 +94,7 @@ def draw_systematic(
     layout = "systematics_ratio" if options.systematics_ratio else "systematics"
     key = (options.log_x, options.log_y) if reuse else None
     canvas = canvas_for(style, layout, data=False, key=key)
-    _draw(canvas, stack, lines, options, (total.values, "Ratio to\nnominal"))
+    _draw(canvas, stack, lines, options, (total.values, "Ratio to nominal"))
     return canvas
 
 

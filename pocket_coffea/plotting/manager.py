@@ -77,6 +77,7 @@ class PlotManager:
         self.options = DrawOptions(log_x=log_x, log_y=log_y, density=density, mcstat=has_mcstat)
         self.source = MemorySource({name: hist_objs[name] for name in variables}, datasets_metadata)
         self._years = _years_of(self.source, self.style, list(only_year or ()))
+        self._categories = chosen_names(self.source.categories, self.only_cat, "category")
         self.shape_objects: dict[str, Shape] = {
             f"{name}_{year}": self._shape(name, year, years, hist_objs[name])
             for name in self.variables
@@ -147,8 +148,7 @@ class PlotManager:
         def years(name: str) -> dict[str, list[str]]:
             return {year: each for year, each in self._years(name).items() if self._label(year) == label}
 
-        names = list(dict.fromkeys(cat for shape in self.shape_objects.values() for cat in shape.categories))
-        jobs = jobs_of(self.variables, names, years, self.workers)
+        jobs = jobs_of(self.variables, self._categories, years, self.workers)
         return list(produce(task, jobs, self.source, self.workers))
 
 

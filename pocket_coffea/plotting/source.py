@@ -140,6 +140,13 @@ class MemorySource(Source):
         super().__init__()
         self._histograms = histograms
         self.datasets_metadata = dict(datasets_metadata.get("by_dataset", datasets_metadata))
+        names = (
+            name
+            for variable in histograms
+            for _, _, _, each in _each([("", histograms[variable])])
+            for name in (each.axes["cat"] if "cat" in each.axes.name else ())
+        )
+        self.categories = list(dict.fromkeys(names))
 
     @property
     def variables(self) -> list[str]:
