@@ -88,6 +88,7 @@ class Monitor:
         asked = self._look(ask_all=ask_all)
         sent: tuple[int, ...] = ()
         if self.acting:
+            self._reopen_marked()
             now = time.time()
             planned, dropped = self.judge.due(now, self._tell)
             self._drop(dropped)
@@ -103,6 +104,7 @@ class Monitor:
         """
         self._news = []
         asked = self._look(ask_all=True)
+        self._reopen_marked()
         chosen = self._chosen(None if jobs is None else list(jobs), remove_running=remove_running)
         planned = [Planned(job.number, self.judge.again(job)) for job in chosen]
         ended = [ended_record(job.number, _cut_off(job)) for job in chosen if job.last and not job.last.cause]
@@ -161,6 +163,14 @@ class Monitor:
             self.campaign.write([ended_record(job.number, attempt) for job, attempt in ended])
             self._write_flags([job for job, _ in ended])
         return asked
+
+    def _reopen_marked(self) -> None:
+        """Send again what was done and is marked as failed: its output is missing, or damaged."""
+        reason = "it was done, and is marked as failed since"
+        marked = self.watch.marked()
+        self.campaign.write([{"kind": "reopened", "job": job, "reason": reason} for job in marked])
+        for job in marked:
+            self._tell(job, reason)
 
     def _settle(self) -> None:
         """Find out what became of submissions that were interrupted."""

@@ -164,13 +164,24 @@ class Watch:
             by_site.setdefault(self.slices.site(address), []).append(address)
         attempt.unreadable = by_site
 
+    def marked(self) -> list[int]:
+        """Return jobs that are done, and that a person or a merge has given the flag ``failed`` since."""
+        return [number for number, job in self.campaign.jobs.items() if job.done and self._is_marked(job)]
+
+    def _is_marked(self, job: Job) -> bool:
+        flag = self.flags.get(job.number)
+        if flag is None or flag.state is not State.FAILED or job.last is None:
+            return False
+        since = flag.time or flag_time(self.campaign.folder, job.number, flag.state)
+        return since is not None and since > job.last.changed
+
     def all_states(self) -> Mapping[int, State]:
         """Return the state of every job of the campaign."""
         sending = self.campaign.sending
         found = {}
         for number, job in self.campaign.jobs.items():
             if job.done:
-                found[number] = State.DONE
+                found[number] = State.FAILED if self._is_marked(job) else State.DONE
             elif job.last is None or number in sending:
                 found[number] = State.IDLE
             elif job.last.cause:

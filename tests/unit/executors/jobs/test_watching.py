@@ -24,6 +24,7 @@ from pocket_coffea.errors import (
 from pocket_coffea.executors.jobs.owner import open_campaign
 from pocket_coffea.executors.jobs.payload import read_slice
 from pocket_coffea.executors.jobs.watching import Watching, Wishes, find_jobs_folder, parse_jobs
+from pocket_coffea.run.merge_jobs import Job, JobsFolder
 from tests.unit.executors.jobs.campaigns import make_campaign, records, started
 
 FILE = "/data/{job}.root"
@@ -168,6 +169,26 @@ def test_a_slice_that_was_removed_stops_its_own_job_alone(tmp_path):
     seen = watch(folder, Wishes(resubmit=True, backoff=0.0))
     assert seen.counts["done"] == 1
     assert "payload does not match" in seen.given_up[1]
+
+
+def test_jobs_that_a_merge_marks_as_failed_are_sent_again(tmp_path):
+    folder = tmp_path / "job"
+    make_campaign(folder, [["deliver"], ["deliver"]])
+    watch(folder)
+    outputs = {f"job_{k}": Job(f"job_{k}", {}, folder / "out" / f"output_job_{k}.coffea") for k in (0, 1)}
+    (folder / "out" / "output_job_1.coffea").unlink()
+    JobsFolder(folder, folder / "out", folder / "x", split_by_category=False, jobs=outputs).mark_failed(
+        ["job_1"]
+    )
+    with Watching(folder, acting=False) as watching:
+        assert watching.look().counts == {"done": 1, "failed": 1}
+        assert watching.look().exit_code(acting=False) == 3
+    seen = watch(folder)
+    assert seen.counts == {"done": 2}
+    assert started(folder) == [(0, 1), (1, 1), (1, 2)]
+    assert records(folder, "reopened")[0]["job"] == 1
+    assert watch(folder).counts == {"done": 2}
+    assert len(started(folder)) == 3
 
 
 def test_a_full_disk_is_survived(tmp_path, monkeypatch):
