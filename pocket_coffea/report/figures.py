@@ -160,7 +160,8 @@ class Figures:
                 }
                 for name in self._samples
             ],
-            "years": {year: runs_of(self._style.upper_label(years)) for year, years in self._years.items()},
+            # as pairs: JavaScript sorts keys that look like numbers, and years do
+            "years": [[year, runs_of(self._style.upper_label(years))] for year, years in self._years.items()],
             "categories": list(self._categories),
             "data": self._data,
             "variables": self._variables,

@@ -21,7 +21,7 @@ function figuresOf(data, asked) {
   return found;
 }
 
-const yearName = (year, years) => (year === "" ? `all years (${Object.keys(years).filter(Boolean).join(", ")})` : year);
+const yearName = (year, years) => (year === "" ? `all years (${[...years.keys()].filter(Boolean).join(", ")})` : year);
 
 // Read the numbers of an entry: {figure, content}; content is null where this category was never filled.
 async function numbersOf(entry) {
@@ -38,7 +38,7 @@ class Gallery {
   constructor(data, viewer) {
     this.data = data;
     this.viewer = viewer;
-    const years = Object.keys(data.years);
+    const years = [...data.years.keys()];
     this.asked = { find: "", variable: "*", category: data.categories[0] || "*", year: years[0] === undefined ? "*" : years[0], log: false };
     this.grid = el("div", { class: "gallery" });
     this.status = el("p", { class: "muted small", role: "status", "aria-live": "polite" });
@@ -56,7 +56,7 @@ class Gallery {
     const { data, asked } = this;
     const change = (key) => (value) => { asked[key] = value; this.show(); };
     const pairs = (names, all) => [["*", all], ...names.map((name) => [name, name])];
-    const years = Object.keys(data.years).map((year) => [year, yearName(year, data.years)]);
+    const years = [...data.years.keys()].map((year) => [year, yearName(year, data.years)]);
     const find = el("input", { type: "search", id: "find", placeholder: "part of a name", oninput: () => change("find")(find.value) });
     const log = el("input", { type: "checkbox", id: "log", onchange: () => { asked.log = log.checked; this.redraw(); } });
     return el("div", { class: "controls", role: "group", "aria-label": "Filter of plots" },

@@ -87,8 +87,8 @@ def _output(path: Path, style: Style) -> dict[str, Any]:
         "throughput": throughput_of(output),
         "steps": [step for step in STEPS if step in output.get("cutflow", {})],
         "categories": categories,
-        "cutflow": cutflow_of(output),
-        "yields": yields_of(output),
+        "cutflow": list(cutflow_of(output).items()),
+        "yields": list(yields_of(output).items()),
         "figures": figures.content,
     }
 

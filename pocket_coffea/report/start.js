@@ -49,6 +49,7 @@ async function build(data) {
   const { output, jobs } = data;
   const sections = [];
   if (output) {
+    output.figures.years = new Map(output.figures.years);
     const viewer = new Viewer(output.figures);
     document.body.append(viewer.element);
     if (output.figures.variables.length || output.figures.left_out.length) sections.push(new Gallery(output.figures, viewer).element);

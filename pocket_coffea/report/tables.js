@@ -1,9 +1,9 @@
 // Tables of the output: yields, cutflow, datasets, options, provenance.
 
-function yearly(id, title, tables, note, build) {
-  const years = Object.keys(tables);
+function yearly(id, title, pairs, note, build) {
+  const tables = new Map(pairs), years = [...tables.keys()];
   const place = el("div", {});
-  const show = (year) => place.replaceChildren(build(tables[year]));
+  const show = (year) => place.replaceChildren(build(tables.get(year)));
   show(years[0]);
   const choice = years.length > 1 && el("div", { class: "controls" },
     select("Year", years.map((year) => [year, year || `all (${years.filter(Boolean).join(", ")})`]), years[0], show));

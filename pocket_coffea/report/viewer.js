@@ -48,7 +48,7 @@ class Viewer {
     const found = await numbersOf(entry);
     if (this.number !== number) return;
     this.title.replaceChildren(...rich(found.label));
-    const year = this.data.years[entry.year];
+    const year = this.data.years.get(entry.year);
     this.where.replaceChildren(`${entry.variable.name} · ${entry.category} · `, ...(flat(year) ? rich(year) : [yearName(entry.year, this.data.years)]));
     this.before.disabled = number === 0;
     this.after.disabled = number === this.entries.length - 1;

@@ -31,7 +31,9 @@ def metadata(sample: str, year: str, is_mc: bool, nevents: int) -> dict[str, str
     return {"sample": sample, "year": year, "isMC": str(is_mc), "nevents": str(nevents)}
 
 
-def make_output(sample: str = "DY", categories: Sequence[str] = CATEGORIES) -> dict[str, Any]:
+def make_output(
+    sample: str = "DY", categories: Sequence[str] = CATEGORIES, variables: Sequence[str] = ("pt",)
+) -> dict[str, Any]:
     """An output of ``sample`` and data in 2017 and 2018; ``DY`` has a subsample in the cutflow."""
     datasets = {
         f"{sample}_2017": metadata(sample, "2017", True, 100),
@@ -65,7 +67,8 @@ def make_output(sample: str = "DY", categories: Sequence[str] = CATEGORIES) -> d
         "sumw": dict.fromkeys(categories, weights),
         "sumw2": dict.fromkeys(categories, weights),
         "variables": {
-            "pt": {sample: {f"{sample}_2017": mc, f"{sample}_2018": mc}, "DATA": {"DATA_2018": data}}
+            name: {sample: {f"{sample}_2017": mc, f"{sample}_2018": mc}, "DATA": {"DATA_2018": data}}
+            for name in variables
         },
         "columns": {},
         "datasets_metadata": {"by_dataset": datasets},

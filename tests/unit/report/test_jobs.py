@@ -2,71 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import pytest
 
-from pocket_coffea.batch.campaign import Campaign, ended_record
-from pocket_coffea.batch.decide import Cause
-from pocket_coffea.batch.flags import set_flag
-from pocket_coffea.batch.states import Resources, State
-from pocket_coffea.batch.systems import Submission
-from pocket_coffea.batch.tasks import Task
 from pocket_coffea.errors import InputFileError
-from pocket_coffea.executors.jobs.report import report_path
 from pocket_coffea.report.jobs import history_of
+from tests.unit.report.campaigns import make_campaign
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Job 0 is done, 1 failed once and runs again, 2 was given up, 3 waits, 4 was refused."""
-    campaign = Campaign.create(tmp_path, "htcondor", 5)
-    send(campaign, {job: f"7.{job}" for job in range(4)}, refused={4: "quota"})
-    end(campaign, 0, State.DONE, "done")
-    end(campaign, 1, State.FAILED, Cause.MEMORY, reason="MemoryError", exit_code=77, memory_mb=1990)
-    end(campaign, 2, State.FAILED, Cause.INPUT, exit_code=73, unreadable={"T2_X": ["root://x//a.root"]})
-    decided = {"kind": "decided", "attempt": 1, "action": "retry"}
-    campaign.write(
-        [
-            decided | {"job": 1, "reason": "4000 MB instead of 2000 MB"},
-            {"kind": "blacklisted", "sites": ["T2_X"]},
-            {"kind": "rerouted", "job": 2, "changes": {f"old{i}": f"new{i}" for i in range(5)}},
-            {"kind": "given-up", "job": 2, "reason": "no other replica"},
-            {"kind": "note", "text": "the disk was full"},
-        ]
-    )
-    send(campaign, {1: "8.0"}, attempt=2)
-    campaign.close()
-    set_flag(tmp_path, 1, State.RUNNING)
-    report = report_path(tmp_path, 0, 1)
-    report.parent.mkdir(exist_ok=True)
-    content = {
-        "job": 0,
-        "attempt": 1,
-        "campaign": campaign.id,
-        "exit_code": 0,
-        "host": "node1",
-        "events": 1000,
-        "seconds": 20.0,
-        "began": 1000.0,
-        "ended": 1025.0,
-        "memory_mb": 800,
-        "datasets": {"DY": {"events": 1000, "seconds": 20.0, "chunks": 2}},
-    }
-    report.write_text(json.dumps(content))
-    return tmp_path
-
-
-def send(campaign, ids, attempt=1, refused=None):
-    jobs = [*ids, *(refused or {})]
-    tag = campaign.begin([Task(job, attempt, (), Resources("workday", 28800, 1, 2000)) for job in jobs])
-    campaign.finish(tag, Submission(ids, refused or {}))
-
-
-def end(campaign, job, state, cause, **values):
-    attempt = dataclasses.replace(campaign.jobs[job].last, state=state, cause=str(cause), gone=True, **values)
-    campaign.write([ended_record(job, attempt)])
+    return make_campaign(tmp_path)
 
 
 def test_states_of_jobs(folder):
