@@ -67,6 +67,7 @@ format: setup ## Let ruff rewrite what it can
 bench: setup ## Compare our engine with hand-written coffea, in one run (README shows the table)
 	@$(BIN)/python -m tests.bench --output bench-output
 	@$(BIN)/python -W ignore -m tests.bench.merge
+	@$(BIN)/python -W ignore -m tests.bench.prepare
 
 goldens: setup ## Renew the text goldens of the tests; look at the difference before you commit
 	@$(BIN)/python -m pytest -q tests/compat --renew-goldens

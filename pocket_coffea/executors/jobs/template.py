@@ -174,6 +174,12 @@ def _no_lines(site: Site, options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _condor_lines(site: Site, options: Mapping[str, Any]) -> dict[str, str]:
+    if options.get("host-path-prefix"):
+        msg = (
+            f"run option host-path-prefix = {options['host-path-prefix']}: paths are not translated in this "
+            "version. Give a jobs-dir whose path is the same inside and outside of the container."
+        )
+        raise OptionError(msg)
     lines = {
         # a job that has to end is asked first, and keeps what it has done
         "want_graceful_removal": "True",

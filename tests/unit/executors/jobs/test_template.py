@@ -100,3 +100,10 @@ def test_custom_lines_of_slurm_are_options(make_site):
     assert template.directives == {"qos": "light", "exclude": "node3", "constraint": "zen4"}
     with pytest.raises(OptionError, match="custom-sbatch-options: 'rm -rf' is not --name=value"):
         job_template(site, {"custom-sbatch-options": ["rm -rf"]}, place, WorkerEnvironment("given"), [], "n")
+
+
+def test_paths_are_not_translated(make_site):
+    site = make_site(batch="htcondor", shared=("/",))
+    place = find_place(site, {}, Path("/srv/job"), "/srv/out")
+    with pytest.raises(OptionError, match="host-path-prefix = /uscms: paths are not translated"):
+        job_template(site, {"host-path-prefix": "/uscms"}, place, WorkerEnvironment("given"), [], "n")
