@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -59,6 +60,11 @@ DATASETS = {
     "/TTto2L2Nu": "TTToAnything_2018",
     "/SingleMuon": "DATA_SingleMuon_2018_EraA",
 }
+#: What differs between jobs in reasons that are the same.
+_ADDRESS, _NUMBER = (
+    re.compile(r"root://[^\s:]+:\d+//\S+(?=[:,. ])"),
+    re.compile(r"0x[0-9a-f]+|job_[\d.]+|slot\S+"),
+)
 PATIENCE = 3600.0  # s, for everything
 
 
@@ -207,9 +213,11 @@ class Fire:
         return f"job {gone} of condor is removed by an administrator"
 
     def corrupt(self) -> str:
-        """Damage a file that another site has, too."""
-        file = next(file["lfn"] for file in catalogue() if len(file["sites"]) > 1)
-        return lab("xrootd", "kit", "corrupt", file)
+        """Damage the files that another site has, too."""
+        files = [file["lfn"] for file in catalogue() if len(file["sites"]) > 1]
+        for file in files:
+            lab("xrootd", "kit", "corrupt", file)
+        return f"kit has damaged copies of {len(files)} files; fnal has good ones, as Rucio knows"
 
     def for_a_while(self, seconds: float, on: Sequence[str], off: Sequence[str]) -> str:
         """Switch a fault on and off again."""
@@ -237,16 +245,16 @@ class Fire:
             Fault(0.05, "kill jobs", lambda: self.kill_jobs(condor, number)),
             Fault(0.05, "kill jobs", lambda: self.kill_jobs(slurm, number)),
             Fault(0.15, "schedd restarted", lambda: lab("condor", "schedd-kill")),
-            Fault(0.20, "corrupt file", self.corrupt),
+            Fault(0.20, "damaged files", self.corrupt),
             Fault(0.30, "monitor killed", condor.kill_monitor),
-            Fault(0.50, "file mended", lambda: lab("xrootd", "kit", "up")),
+            Fault(0.95, "files mended", lambda: lab("xrootd", "kit", "up")),
         ]
         rest = [
             Fault(0.08, "jobs held", lambda: self.hold_jobs(3)),
             Fault(0.12, "job removed", self.remove_job),
             Fault(0.35, "monitor killed", slurm.kill_monitor),
             Fault(
-                0.40,
+                0.17,
                 "server down",
                 lambda: self.for_a_while(45, ("xrootd", "kit", "down"), ("xrootd", "kit", "up")),
             ),
@@ -407,6 +415,7 @@ def _fault_lines(halves: Mapping[str, Half], faults: Sequence[Fault]) -> list[st
             for record in _decisions(half):
                 if fault.time <= record["time"] < end:
                     said = f"{record['action']}: {record['reason']}" if "action" in record else record["text"]
+                    said = _ADDRESS.sub("root://SERVER//...", _NUMBER.sub("0x", said))
                     reasons.setdefault(said, []).append(record.get("job", -1))
             for said, jobs in reasons.items():
                 named = ", ".join(str(job) for job in sorted(set(jobs)) if job >= 0)

@@ -12,6 +12,7 @@ from coffea.util import load
 
 from ci.lab.process import run
 from pocket_coffea.batch.campaign import Campaign
+from pocket_coffea.run.ledger import join_ranges
 
 #: What an output says about how it came to be.
 _CIRCUMSTANCES = ("provenance", "throughput", "metrics", "ledger", "job", "run_options")
@@ -58,11 +59,13 @@ def mismatches(merged: Path, iterative: Path) -> list[str]:
 
 
 def _entries(ledger: Mapping[str, Any]) -> dict[str, dict[str, list[list[int]]]]:
-    """Return {dataset: {what follows /store/: ranges}}."""
-    return {
-        dataset: {name.partition("/store/")[2]: entry["ranges"] for name, entry in files.items()}
-        for dataset, files in ledger.items()
-    }
+    """Return {dataset: {what follows /store/: ranges}}; a file may have been read at several sites."""
+    found: dict[str, dict[str, list[list[int]]]] = {}
+    for dataset, files in ledger.items():
+        ranges = found.setdefault(dataset, {})
+        for name, entry in files.items():
+            ranges.setdefault(name.partition("/store/")[2], []).extend(entry["ranges"])
+    return {name: {file: join_ranges(each) for file, each in files.items()} for name, files in found.items()}
 
 
 def _values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
