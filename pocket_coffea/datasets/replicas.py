@@ -1,19 +1,18 @@
-"""Replicas of a dataset or of single files, for programs: sites, addresses and how many files are where."""
+"""Replicas of a dataset, for programs: sites, addresses and how many files are where."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, Literal
 
 from pocket_coffea.datasets.cache import AnswerCache
-from pocket_coffea.datasets.files import DatasetFile
 from pocket_coffea.datasets.rucio_client import SCOPE, RucioCatalogue, get_rucio_client
 from pocket_coffea.datasets.select import SiteRules
 from pocket_coffea.datasets.site_map import read_site_map
 from pocket_coffea.errors import CatalogueError, OptionError
 
-__all__ = ["catalogue", "file_replicas", "get_dataset_files_replicas", "get_rucio_client", "query_dataset"]
+__all__ = ["catalogue", "get_dataset_files_replicas", "get_rucio_client", "query_dataset"]
 
 #: The site map is read again after so long [s].
 _MAP_AGE = 3600
@@ -23,25 +22,6 @@ def catalogue(client: Any = None, scope: str = SCOPE) -> RucioCatalogue:
     """Return the catalogue of replicas; ``client``: one that is there already, used by this thread only."""
     make = get_rucio_client if client is None else lambda: client
     return RucioCatalogue(read_site_map(AnswerCache(_MAP_AGE)), make, scope)
-
-
-def file_replicas(
-    names: Iterable[str], blocked: Collection[str] = (), client: Any = None
-) -> dict[str, list[tuple[str, str]]]:
-    """Return {logical name: [(site, address)]}, nearest first, without the blocked sites.
-
-    Files that Rucio does not know are left out. This is what
-    :func:`pocket_coffea.utils.site_rewrite.find_other_file` wants as ``replicas``. Raises CatalogueError.
-    """
-    rules = SiteRules(block=tuple(blocked))
-    found = catalogue(client).replicas(*names)
-    return {
-        name: [
-            (replica.site, replica.address)
-            for replica in rules.ordered(DatasetFile(name, replicas=tuple(replicas)))
-        ]
-        for name, replicas in found.items()
-    }
 
 
 def get_dataset_files_replicas(

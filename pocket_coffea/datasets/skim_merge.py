@@ -96,11 +96,11 @@ def merge_groups(
     Raises ResultsRefused, before anything is written, when a file of another merge is in the way and may not
     be overwritten. ``progress`` is called with each file that is done.
     """
-    states = [group_state(group) for group in groups]
-    if not overwrite:
-        _refuse_others(states)
-    there = [] if overwrite else [state.group for state in states if state.state == "ok"]
-    todo = [state.group for state in states if state.group not in there]
+    # what is replaced is not looked at: a server does not let anybody write what is open
+    states = [] if overwrite else [group_state(group) for group in groups]
+    _refuse_others(states)
+    there = [state.group for state in states if state.state == "ok"]
+    todo = [group for group in groups if group not in there]
     result = MergedSkims([], there, {})
     for group in there:
         progress(group.output)

@@ -244,11 +244,18 @@ def _read(path: str, name: str, branches: _Branches) -> Iterator[dict[str, Any]]
         if any(branches.types[branch] != ("bool", "") for branch in lacking):
             raise _OtherBranchesError
         try:
-            for part in tree.iterate(list(own), step_size="100 MB", how=dict, library="ak"):
+            for part in tree.iterate(list(own), step_size=_step(tree), how=dict, library="ak"):
                 n = len(next(iter(part.values())))
                 yield {**part, **{branch: ak.Array(np.zeros(n, dtype=bool)) for branch in lacking}}
         except (OSError, ValueError, uproot.exceptions.KeyInFileError) as error:
             raise _unreadable(path, error) from error
+
+
+def _step(tree: Any) -> int:
+    """Return how many entries take about ``_BLOCK_BYTES``. uproot would look at each basket to tell, which is
+    a question to the server each."""
+    size = sum(int(branch.member("fTotBytes")) for branch in tree.branches)
+    return max(1, int(_BLOCK_BYTES * tree.num_entries / size)) if size else max(1, tree.num_entries)
 
 
 def _joined(parts: list[dict[str, Any]], branches: _Branches) -> dict[str, Any]:

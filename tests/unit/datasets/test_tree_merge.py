@@ -103,7 +103,7 @@ def test_many_small_parts_become_few_baskets(tmp_path, monkeypatch):
     monkeypatch.setattr(tree_merge, "_BLOCK_BYTES", 1)
     merge_files(paths, tmp_path / "small.root", "")
     large, small = (uproot.open(tmp_path / f"{name}.root")["Events"] for name in ("large", "small"))
-    assert (large["event"].num_baskets, small["event"].num_baskets) == (1, 6)
+    assert (large["event"].num_baskets, small["event"].num_baskets) == (1, 18)
     assert (
         large["x"].array().tolist() == small["x"].array().tolist() == [row for part in parts for row in part]
     )
