@@ -158,3 +158,16 @@ def test_the_traceback_of_the_worker_is_the_cause(pool):
 
 def test_nothing_to_do_is_not_an_error(make):
     assert make()([], work, None) == (None, 0)
+
+
+def test_no_process_of_dask_holds_more_than_two_outputs():
+    from pocket_coffea.executors.dask_local import local_cluster
+    from tests.bench.dask_work import make_output, most_alive
+
+    cluster, client = local_cluster(1)
+    with cluster, client:
+        executor = DaskExecutor(client=client, treereduction=4, status=False)
+        total, _ = executor(list(range(10)), make_output, None)
+        assert set(total) == {"counted", "histograms"}
+        assert list(client.run(most_alive).values()) == [2]
+    assert most_alive() == 1  # here is the sum alone

@@ -1,0 +1,96 @@
+"""The two sides of ``tests.bench.dask_overhead``: our executors, and dask-jobqueue with coffea, by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from coffea import processor
+from coffea.nanoevents import NanoAODSchema
+
+PROJECT = Path(__file__).resolve().parents[2]
+WORKERS = 2
+FAN_IN = 20
+EXECUTORS = {"local": "dask", "htcondor": "dask@lab", "slurm": "dask@T3_CH_PSI"}
+
+
+def options(system: str) -> dict[str, Any]:
+    """Return the run options of our side."""
+    own: dict[str, Any] = {"scaleout": WORKERS, "tree-reduction": FAN_IN, "ignore-grid-certificate": True}
+    if system == "local":
+        return own
+    shared = [str(Path.home()), sys.prefix, str(PROJECT), tempfile.gettempdir(), "/shared"]
+    return own | {
+        "local-virtualenv": True,
+        "shared-folders": shared,
+        "submit-hosts": ["lab.site"],
+        "local-scratch-dir": "$TMPDIR",
+        "mem-per-worker": "1GB",
+    }
+
+
+@contextlib.contextmanager
+def our_executor(system: str, folder: Path) -> Iterator[Any]:
+    """Give our executor with all workers there."""
+    from pocket_coffea.executors.registry import make_factory
+    from pocket_coffea.run.options import merge_run_options
+
+    chosen = merge_run_options(EXECUTORS[system], extra=options(system)).as_dict()
+    factory: Any = make_factory(EXECUTORS[system], chosen, str(folder / "ours"))
+    try:
+        factory.dask_client.wait_for_workers(WORKERS, timeout=180)
+        yield factory.get()
+    finally:
+        factory.close()
+
+
+@contextlib.contextmanager
+def bare_executor(system: str, folder: Path, workers: int = WORKERS) -> Iterator[Any]:
+    """Give coffea's executor on a cluster made by hand, with ``workers`` workers there."""
+    from distributed import Client
+
+    with _bare_cluster(system, folder) as cluster, Client(cluster) as client:
+        client.wait_for_workers(workers, timeout=180)
+        yield processor.DaskExecutor(client=client, treereduction=FAN_IN, retries=10, status=False)
+
+
+def _bare_cluster(system: str, folder: Path) -> Any:
+    if system == "local":
+        from distributed import LocalCluster
+
+        return LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0")
+    import dask_jobqueue
+
+    logs = folder / "bare"
+    logs.mkdir(parents=True, exist_ok=True)
+    common: dict[str, Any] = {
+        "cores": 1,
+        "memory": "1GB",
+        "python": sys.executable,
+        "log_directory": str(logs),
+        "job_script_prologue": [f"export PYTHONPATH={PROJECT}"],
+        "scheduler_options": {"dashboard_address": ":0"},
+    }
+    if system == "htcondor":
+        cluster = dask_jobqueue.HTCondorCluster(disk="100MB", **common)
+    else:
+        cluster = dask_jobqueue.SLURMCluster(queue="standard", walltime="00:50:00", **common)
+    cluster.scale(jobs=WORKERS)
+    return cluster
+
+
+@contextlib.contextmanager
+def runner_of(engine: str, system: str, folder: Path, chunksize: int) -> Iterator[Any]:
+    """Give a Runner of "ours" or "bare"."""
+    if engine == "ours":
+        from pocket_coffea.run.runner import PocketRunner
+
+        with our_executor(system, folder) as executor:
+            yield PocketRunner(executor=executor, chunksize=chunksize, schema=NanoAODSchema)
+    else:
+        with bare_executor(system, folder) as executor:
+            yield processor.Runner(executor=executor, chunksize=chunksize, schema=NanoAODSchema)
