@@ -1,7 +1,8 @@
 """``ci/matrix``: the image of every site built (or taken), tested, and the demo analysis run in it.
 
-Sites are those of ``sites/*.yaml``. One line for each: size, seconds and verdict. Images that were not in the
-store before are removed after their test, unless sites are named (or ``--keep``).
+Sites are those of ``sites/*.yaml``; two are at work at once, where the machine has two processors. One line
+for each: size, seconds and verdict. Images that were not in the store before are removed after their test,
+unless sites are named (or ``--keep``).
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 
 from pocket_coffea.cli.errors import ending
 from pocket_coffea.errors import ConfigurationError, PocketCoffeaError, did_you_mean
@@ -30,6 +33,8 @@ GOLDEN = "tests/compat/goldens/demo.json"
 FAILED = 3
 #: Seconds that a step may take, on a machine with other work, too.
 LIMIT = 900.0
+#: Half of a build has work for one processor only; more than two builds at once wait for the disk.
+AT_ONCE = min(2, os.cpu_count() or 1)
 
 
 @dataclass
@@ -61,13 +66,26 @@ def main() -> None:
                 _remove(store, read_inputs(ROOT, site.image, allow_dirty=True))
             return
         store.root.mkdir(parents=True, exist_ok=True)
+        # a builder sets it and sets it back, which here would be in the midst of another one's work
+        os.umask(0o022)
         started = time.monotonic()
         with _apptainer(store, needed=bool(asked.sites)) as apptainer:
-            rows = [_test(site, store, apptainer, keep=asked.keep or bool(asked.sites)) for site in sites]
+            common = Common(store, apptainer, keep=asked.keep or bool(asked.sites))
+            rows = _test_all(sites, common, asked.jobs)
     bad = [row.site for row in rows if row.error]
     verdict = f"failed: {', '.join(bad)}" if bad else "all good"
     print(f"{len(rows)} sites in {time.monotonic() - started:.0f} s, {verdict}")
     sys.exit(FAILED if bad else 0)
+
+
+@dataclass
+class Common:
+    """What the tests of all sites have in common. In each of ``places``, folders, one demo at a time runs."""
+
+    store: Store
+    apptainer: Apptainer
+    keep: bool
+    places: SimpleQueue[str] = field(default_factory=SimpleQueue)
 
 
 @contextmanager
@@ -89,8 +107,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list the sites and end")
     parser.add_argument("--keep", action="store_true", help="leave the images in the store")
     parser.add_argument("--forget", action="store_true", help="remove the images of this source, and end")
+    parser.add_argument(
+        "--jobs", type=int, default=AT_ONCE, metavar="N", help="sites at once (default: %(default)s)"
+    )
     parser.add_argument("--store", type=Path, help="image store (default: that of `pocket-coffea image`)")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.jobs < 1:
+        parser.error(f"--jobs {asked.jobs}: 1 or more")
+    return asked
 
 
 def _chosen(names: list[str]) -> list[Site]:
@@ -103,22 +127,44 @@ def _chosen(names: list[str]) -> list[Site]:
     return [known[name] for name in names] or sites
 
 
-def _test(site: Site, store: Store, apptainer: Apptainer, keep: bool) -> Row:
+def _test_all(sites: Sequence[Site], common: Common, jobs: int) -> list[Row]:
+    """Test ``jobs`` sites at once; return their rows in the order of the sites."""
+    for number in range(jobs):
+        common.places.put(f"demo-{number}")
+    images: dict[str, list[Site]] = {}
+    for site in sites:
+        images.setdefault(site.image, []).append(site)
+    # those that share an image one after the other: the last one removes it
+    with ThreadPoolExecutor(jobs) as pool:
+        done = pool.map(lambda shared: _test_image(shared, common), images.values())
+        rows = {row.site: row for group in done for row in group}
+    return [rows[site.name] for site in sites]
+
+
+def _test_image(sites: Sequence[Site], common: Common) -> list[Row]:
+    """Test the sites of one image, and remove it when it was not there before."""
+    inputs = read_inputs(ROOT, sites[0].image, allow_dirty=True)
+    was_there = common.store.find(inputs.digest) is not None
+    try:
+        return [_test(site, inputs, common) for site in sites]
+    finally:
+        if not common.keep and not was_there:
+            _remove(common.store, inputs)
+
+
+def _test(site: Site, inputs: Inputs, common: Common) -> Row:
     """Build, test, run, and print the row. A step that fails is told and ends the row, not the matrix."""
     row = Row(site.name)
-    inputs = read_inputs(ROOT, site.image, allow_dirty=True)
-    was_there = store.find(inputs.digest) is not None
     clock = time.monotonic()
     try:
-        for step in _steps(inputs, store, apptainer, row):
+        for step in _steps(inputs, common, row):
             row.seconds[step], clock = time.monotonic() - clock, time.monotonic()
     except PocketCoffeaError as error:
         row.error = str(error)
         _say(f"{site.name}: {error}")
-    finally:
-        if not keep and not was_there:
-            _remove(store, inputs)
-    print(row.line(), flush=True)
+    # in one piece: the other site's row may come at the same time
+    sys.stdout.write(f"{row.line()}\n")
+    sys.stdout.flush()
     return row
 
 
@@ -126,21 +172,32 @@ def _remove(store: Store, inputs: Inputs) -> None:
     shutil.rmtree(store.image(inputs.digest).parent, ignore_errors=True)
 
 
-def _steps(inputs: Inputs, store: Store, apptainer: Apptainer, row: Row) -> Iterator[str]:
+def _steps(inputs: Inputs, common: Common, row: Row) -> Iterator[str]:
     """Do one step after the other, giving its name when it is done."""
-    record = Builder(store, _quiet).build(inputs)
+    apptainer = common.apptainer
+    record = Builder(common.store, _quiet).build(inputs)
     row.size = record.size
-    image = store.image(inputs.digest)
+    image = common.store.image(inputs.digest)
     yield "image"
     apptainer.test(image)
     yield "%test"
     _version(apptainer, image, inputs)
     yield "version"
-    with apptainer.scratch("demo") as folder:
-        binds = ("--bind", f"{apptainer.project}:/project:ro", "--bind", f"{folder}:/demo", "--pwd", "/demo")
-        words = ["python", "/project/ci/demo.py", "/demo", "--golden", f"/project/{GOLDEN}"]
-        apptainer.run(image, words, *binds, limit=LIMIT)
+    _demo(apptainer, image, common.places)
     yield "demo"
+
+
+def _demo(apptainer: Apptainer, image: Path, places: SimpleQueue[str]) -> None:
+    """Run the demo in the image, in a folder that no other one runs in. Raises CommandFailed."""
+    place = places.get()
+    try:
+        with apptainer.scratch(place) as folder:
+            binds = (f"{apptainer.project}:/project:ro", f"{folder}:/demo")
+            options = [word for bind in binds for word in ("--bind", bind)]
+            words = ["python", "/project/ci/demo.py", "/demo", "--golden", f"/project/{GOLDEN}"]
+            apptainer.run(image, words, *options, "--pwd", "/demo", limit=LIMIT)
+    finally:
+        places.put(place)
 
 
 def _version(apptainer: Apptainer, image: Path, inputs: Inputs) -> None:
