@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pocket_coffea.run.merge_ledger import Gap, LedgerBook
+from pocket_coffea.run.merge_ledger import Gap, LedgerBook, PlannedFiles
 from pocket_coffea.utils.metadata import to_bool, to_number
 
 __all__ = ["datasets_of", "holes_of", "is_mc_of", "metadata_of", "throughput_of"]
@@ -57,9 +57,13 @@ def _expected(metadata: Mapping[str, Any]) -> int | None:
         return None
 
 
-def holes_of(output: Mapping[str, Any]) -> list[list[str]]:
-    """Return [dataset, file, entries, reason] of everything that is missing or was skipped."""
-    book = LedgerBook()
+def holes_of(output: Mapping[str, Any], planned: PlannedFiles | None = None) -> list[list[str]]:
+    """Return [dataset, file, entries, reason] of everything that is missing or was skipped.
+
+    planned: the files of the campaign that made the output; without them a file that was never looked at is
+    not known.
+    """
+    book = LedgerBook(planned)
     book.add(output.get("ledger", {}), "output")
     return [[gap.dataset, gap.filename, _where(gap), gap.reason] for gap in (*book.gaps(), *book.skipped())]
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import html
 import json
+import logging
 import string
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pocket_coffea
+from pocket_coffea.errors import ConfigurationError
 from pocket_coffea.plotting.manager import read_style
 from pocket_coffea.plotting.style import Style
 from pocket_coffea.report.datasets import datasets_of, holes_of, metadata_of, throughput_of
@@ -26,10 +28,14 @@ from pocket_coffea.report.figures import Figures, histograms_of, packed
 from pocket_coffea.report.jobs import history_of
 from pocket_coffea.report.source import Source
 from pocket_coffea.report.tables import STEPS, categories_of, cutflow_of, years_of, yields_of
+from pocket_coffea.run.merge_jobs import JOBS_CONFIG, read_jobs
+from pocket_coffea.run.merge_ledger import PlannedFiles
 from pocket_coffea.utils.atomic import write_whole
 from pocket_coffea.utils.output_file import load_output
 
 __all__ = ["content_of", "page_of", "write_report"]
+
+log = logging.getLogger(__name__)
 
 _SCRIPTS = ("dom.js", "chart.js", "gallery.js", "viewer.js", "tables.js", "jobs.js", "start.js")
 
@@ -56,7 +62,8 @@ def content_of(source: Source, cfg: str | None = None, overwrite: Sequence[str] 
         "jobs": None,
     }
     if source.output is not None:
-        content["output"] = _output(source.output, Style(read_style(source.output.parent, cfg, overwrite)))
+        style = Style(read_style(source.output.parent, cfg, overwrite))
+        content["output"] = _output(source.output, style, _planned(source))
     if source.jobs is not None:
         history = history_of(source.jobs)
         content["jobs"] = {"states": history["states"], "block": packed(history)}
@@ -70,7 +77,19 @@ def _title(source: Source) -> str:
     return source.folder.resolve().name
 
 
-def _output(path: Path, style: Style) -> dict[str, Any]:
+def _planned(source: Source) -> PlannedFiles | None:
+    """Return what the campaign was to process, if the output is the merged one of it all."""
+    is_merged = source.output is not None and source.output.name.startswith("output_merged.")
+    if source.jobs is None or not is_merged or not (source.jobs / JOBS_CONFIG).is_file():
+        return None
+    try:
+        return read_jobs(source.jobs).planned
+    except ConfigurationError as error:  # also for outputs on a storage that is not mounted
+        log.warning("files that no job looked at are not listed: %s", error)
+        return None
+
+
+def _output(path: Path, style: Style, planned: PlannedFiles | None) -> dict[str, Any]:
     output = load_output(path, [], columns=False)
     provenance = output.get("provenance") or {}
     categories = categories_of(output)
@@ -83,7 +102,7 @@ def _output(path: Path, style: Style) -> dict[str, Any]:
         "options": options_of(provenance),
         "warnings": warnings_of(provenance),
         "datasets": datasets_of(output),
-        "holes": packed(holes_of(output)),
+        "holes": packed(holes_of(output, planned)),
         "throughput": throughput_of(output),
         "steps": [step for step in STEPS if step in output.get("cutflow", {})],
         "categories": categories,

@@ -22,7 +22,7 @@ function outputTiles(output) {
 function jobsTile(states) {
   const total = sum(Object.values(states)), done = states.done || 0;
   const bad = sum(Object.entries(states).filter(([state]) => !(state in KIND)).map(([, number]) => number));
-  return tile("Jobs done", `${whole(done)} of ${whole(total)}`, bad ? `${whole(bad)} need a look` : done === total ? "all" : "the others wait or run", bad ? "bad" : done === total ? "good" : "warn");
+  return tile("Jobs done", `${whole(done)} of ${whole(total)}`, bad ? `${whole(bad)} ${bad === 1 ? "needs" : "need"} a look` : done === total ? "all" : "the others wait or run", bad ? "bad" : done === total ? "good" : "warn");
 }
 
 function heading(data) {

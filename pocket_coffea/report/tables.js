@@ -52,11 +52,11 @@ function datasetsSection(output) {
     const bar = state.share !== null && el("span", { class: `meter ${state.kind}`, "aria-hidden": "true" }, el("i", {}));
     if (bar) bar.firstChild.style.width = `${Math.min(state.share, 1) * 100}%`;
     return el("tr", {}, el("th", { scope: "row", title: each.name }, each.name),
-      el("td", { class: "text" }, each.sample), el("td", {}, each.year), el("td", {}, each.mc === null ? "?" : each.mc ? "simulation" : "data"),
-      el("td", {}, whole(each.files)), el("td", {}, whole(each.read)), el("td", {}, each.expected === null ? "–" : whole(each.expected)),
-      el("td", {}, bar, chip(state.text, state.kind), each.skipped > 0 && [" ", chip(`${each.skipped} skipped`, "bad")]));
+      el("td", {}, bar, chip(state.text, state.kind), each.skipped > 0 && [" ", chip(`${each.skipped} skipped`, "bad")]),
+      el("td", {}, whole(each.read)), el("td", {}, each.expected === null ? "–" : whole(each.expected)), el("td", {}, whole(each.files)),
+      el("td", { class: "text" }, each.sample), el("td", {}, each.year), el("td", {}, each.mc === null ? "?" : each.mc ? "simulation" : "data"));
   });
-  const head = ["Dataset", { text: "Sample" }, "Year", "Type", "Files", "Events read", "Expected", "Complete"];
+  const head = ["Dataset", "Complete", "Events read", "Expected", "Files", { text: "Sample" }, "Year", "Type"];
   const holes = el("div", {});
   unpack(output.holes).then((found) => { if (found.length) holes.replaceChildren(holesTable(found)); });
   return section("datasets", "Datasets", table("Datasets and completeness", head, rows), holes,

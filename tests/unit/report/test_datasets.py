@@ -33,6 +33,11 @@ def test_what_is_missing_or_skipped_is_told():
     ]
 
 
+def test_a_file_that_no_job_has_read_is_missing():
+    planned = {"DY_2018": {"/data/DY_2018.root": None, "/data/second.root": [[0, 50]]}}
+    assert holes_of(make_output(), planned) == [["DY_2018", "/data/second.root", "0 to 50", "not processed"]]
+
+
 def test_an_output_of_an_old_version_has_datasets_without_a_ledger():
     output = make_output()
     del output["ledger"]

@@ -7,9 +7,11 @@ import hashlib
 import html
 import json
 import re
+import zlib
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import pocket_coffea.report
@@ -17,6 +19,7 @@ from pocket_coffea.cli.main import main
 from pocket_coffea.report.page import content_of, page_of
 from pocket_coffea.report.source import find_source
 from pocket_coffea.utils.output_file import load_output, save_output
+from tests.unit.report.campaigns import make_campaign
 from tests.unit.report.outputs import make_output
 
 EVIL = "</script><script>alert(1)</script><!-- & \" ' \u2028"
@@ -29,6 +32,10 @@ def report(*arguments):
 @pytest.fixture
 def output(tmp_path):
     return save_output(make_output(), tmp_path / "run" / "output_all.coffea")
+
+
+def inflated(block):
+    return json.loads(zlib.decompress(base64.b64decode(block)))
 
 
 def data_of(page):
@@ -93,6 +100,35 @@ def test_output_of_either_format_and_a_page_elsewhere(tmp_path, name):
     result = report(tmp_path / name, "-o", tmp_path / "pages" / "mine.html")
     assert result.exit_code == 0
     assert data_of((tmp_path / "pages" / "mine.html").read_text())["title"].endswith(name)
+
+
+def test_the_merged_output_of_a_campaign_is_compared_with_its_plan(tmp_path):
+    save_output(make_output(), tmp_path / "output_merged.coffea")
+    make_campaign(tmp_path / "job")
+    assert report(tmp_path).exit_code == 0
+    content = data_of((tmp_path / "report.html").read_text())
+    assert inflated(content["output"]["holes"]) == []
+    assert inflated(content["jobs"]["block"])["jobs"][1]["state"] == "running"
+    plan = {
+        "output_dir": "..",
+        "jobs_list": {
+            "job_0": {
+                "filesets": {"DY_2018": {"files": ["/data/lost.root"], "metadata": {}}},
+                "output_file": "../output_job_0.coffea",
+            }
+        },
+    }
+    (tmp_path / "job" / "jobs_config.yaml").write_text(yaml.safe_dump(plan))
+    assert report(tmp_path / "job").exit_code == 0
+    content = data_of((tmp_path / "report.html").read_text())
+    assert inflated(content["output"]["holes"]) == [
+        ["DY_2018", "/data/lost.root", "the whole file", "not processed"]
+    ]
+    plan["jobs_list"]["job_0"]["output_file"] = "root://host//output_job_0.coffea"
+    (tmp_path / "job" / "jobs_config.yaml").write_text(yaml.safe_dump(plan))
+    result = report(tmp_path)
+    assert result.exit_code == 0
+    assert "files that no job looked at are not listed" in result.output
 
 
 def test_a_plotting_style_is_merged_in(output, tmp_path):
