@@ -274,7 +274,7 @@ def test_failed_datasets_are_recorded_and_run_again(run, analysis):
         (["--limit-files", "0"], 1, "limit-files = 0 is not allowed"),
         (["--tree-reduction=many"], 1, "tree-reduction = 'many' is not allowed"),
         (["-e", "futuers"], 1, "Did you mean 'futures'"),
-        (["-e", "condor@lxplus"], 1, "remote executor 'condor@lxplus' is not in this version"),
+        (["-e", "condor@lxplus"], 1, "condor@lxplus runs on a machine of lxplus"),
         (["-ro", "none.yaml"], 1, "none.yaml"),
         (["--executor-custom-setup", "none.py"], 1, "there is no file 'none.py'"),
         (["-ll", "LOUD"], 2, "LOUD"),
