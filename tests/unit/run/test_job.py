@@ -277,9 +277,8 @@ def chunks_of(log):
     return log.read_text().splitlines()
 
 
-@pytest.mark.parametrize("cpus", [1, 2])
-def test_a_job_that_has_to_end_keeps_its_chunks_and_the_next_does_the_rest(jobs, whole, tmp_path, cpus):
-    process = jobs.start(0, cpus=cpus, TEST_DO="0.3", TEST_LOG=str(tmp_path / "log"))
+def test_a_job_that_has_to_end_keeps_its_chunks_and_the_next_does_the_rest(jobs, whole, tmp_path):
+    process = jobs.start(0, cpus=2, TEST_DO="0.3", TEST_LOG=str(tmp_path / "log"))
     wait_for(lambda: len(jobs.kept(0)) >= 1, process)
     ask_to_end(process)
     ended = jobs.end(process, 0)
@@ -288,7 +287,7 @@ def test_a_job_that_has_to_end_keeps_its_chunks_and_the_next_does_the_rest(jobs,
     kept = ended.report["chunks_kept"]
     assert 0 < kept < CHUNKS
     assert jobs.left() == []
-    ended = jobs.run(0, attempt=2, cpus=cpus, TEST_LOG=str(tmp_path / "second"))
+    ended = jobs.run(0, attempt=2, TEST_LOG=str(tmp_path / "second"))
     assert ended.code == 0, ended.text
     assert len(chunks_of(tmp_path / "second")) == CHUNKS - kept
     assert comparable(result_of(jobs)) == comparable(whole)
