@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import re
 import struct
 import sys
 import threading
@@ -93,8 +94,16 @@ class _ColumnSource(UprootSourceMapping):
             raise InputFileError(msg) from error
 
 
+#: What clients say when the server is to blame, and how they name themselves.
+_AWAY = re.compile(
+    r"failed to submit|connection|socket|timed? ?out|expired|unreachable|redirect", re.IGNORECASE
+)
+_METHOD = re.compile(r"<bound method (\S+) of <[^<>]*>>")
+
+
 def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = _METHOD.sub(r"\1", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0][:200] if lines else "no further message"
 
 
@@ -124,6 +133,8 @@ def _raise_unreadable(filename: str, error: Exception) -> NoReturn:
             "(voms-proxy-info; X509_USER_PROXY), and are the grid's CA certificates here (X509_CERT_DIR, or "
             "/cvmfs/grid.cern.ch bound into the image)?"
         )
+    elif "://" in filename and _AWAY.search(str(error)):
+        reason = f"its server does not answer ({_one_line(error)})"
     else:
         reason = f"it is truncated, damaged or not a ROOT file ({type(error).__name__}: {_one_line(error)})"
     msg = (

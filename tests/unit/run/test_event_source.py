@@ -173,3 +173,27 @@ def test_another_file_in_place_of_the_planned_one_is_refused(sample_file, tmp_pa
         check_identity(path, "Events", planned.uuid, 400)
     with pytest.raises(InputFileError, match="it has only 40 entries"):
         check_identity(path, "Events", b"", 400)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "Failed to submit <bound method File.open of <XRootD.client.file.File object at 0x7f>> request",
+            r"its server does not answer \(Failed to submit File.open request\)",
+        ),
+        ("[FATAL] Connection error", "its server does not answer"),
+        (
+            "Failed to open file: [FATAL] Auth failed: No protocols left to try",
+            "the server does not let us in",
+        ),
+        ("not a ROOT file: first four bytes are b'text'", "it is truncated, damaged or not a ROOT file"),
+    ],
+)
+def test_a_server_that_is_away_is_not_taken_for_a_damaged_file(monkeypatch, said, reason):
+    def refuse(*_args, **_kwargs):
+        raise OSError(said)
+
+    monkeypatch.setattr(uproot, "open", refuse)
+    with pytest.raises(InputFileError, match=reason):
+        event_source.entry_count("root://a.site//store/a.root", "Events")
