@@ -36,7 +36,7 @@ ALLOWED = {
 }
 #: Modules that keep an old import path alive and may look upwards.
 FACADES = {
-    *("utils.configurator", "utils.rucio", "utils.utils"),
+    *("scripts.dataset.dataset_query", "utils.configurator", "utils.rucio", "utils.utils"),
     *("utils.plot_utils", "utils.plot_functions", "utils.cutflow_utils"),
 }
 
