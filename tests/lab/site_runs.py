@@ -45,8 +45,6 @@ FACILITIES = ("infn-af", "swan", "casa")
 FACILITY = "tls://127.0.0.1:18786"
 #: Workers that see nothing of the submit side.
 BARE = {"lpc": "TARGET.HasSharedFS =?= False"}
-#: The list of certified runs of the analysis is a file of the submit side, at CMS it is on CVMFS.
-SELECTION = {"lpc": ("--filter-samples", "DYJetsToLL,TTToAnything")}
 #: What a physicist binds to submit from inside an image: the clients' settings, and the folders of the site.
 BINDS = ("/etc/condor", "/etc/slurm", "/run/munge", "/etc/dask", str(FILES), str(CVMFS), str(SHARED))
 PROTECTED = SITES["kit"]
@@ -107,25 +105,30 @@ def run_string(
         "local-scratch-dir": "$TMPDIR",
         "scaleout": 2,
         "tree-reduction": 4,
-        **STRINGS[string],
+        **STRINGS.get(string, {}),
         **({"sched-url": FACILITY} if site in FACILITIES else {}),
-        **_folders(site),
+        **_folders(site, analysis),
         **(changes or {}),
     }
     file = output.with_suffix(".yaml")
     file.write_text(yaml.safe_dump({key: value for key, value in options.items() if value is not None}))
     words = ["pocket-coffea", "run", "--cfg", analysis.config, "-o", output, "-e", string, "-ro", file]
-    words += SELECTION.get(site, ())
     env = {**os.environ, "PYTHONPATH": "", **_requirements(site)}
     done = run(in_image(image, *words, "-c", "300"), cwd=analysis.folder, env=env, timeout=400, check=False)
     assert done.returncode == 0, done.stdout
     return str(done.stdout)
 
 
-def _folders(site: str) -> dict[str, Any]:
+def golden_json(analysis: Analysis) -> str:
+    """Return the list of certified runs of the analysis, a file of the submit side."""
+    return str(analysis.folder / "samples" / "golden.json")
+
+
+def _folders(site: str, analysis: Analysis) -> dict[str, Any]:
     """What submit side and workers share is another folder in the lab, and nothing at FNAL."""
     if site in BARE:
-        return {"shared-folders": [], "dask-log-directory": None}
+        travelling = {"extra-input-files": [golden_json(analysis)]}
+        return {"shared-folders": [], "dask-log-directory": None, **travelling}
     if site in FACILITIES or site == "purdue-af":
         return {"local-scratch-dir": None}
     return {"shared-folders": [str(SHARED)], "apptainer-binds": [str(SHARED), str(CVMFS)]}

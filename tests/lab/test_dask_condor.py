@@ -4,20 +4,18 @@ shared, and what remains when workers, machines or the user's patience are lost.
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pytest
+from coffea.util import load
 from distributed import Client
 
 from ci.lab.process import run
-from ci.lab.services.data import catalogue
-from ci.lab.services.xrootd import SITES
 from tests.lab import dask_runs
 from tests.lab.dask_runs import SECRETS, in_image, leaves_nothing, newest_image, scheduler_of
 from tests.lab.parsl_runs import content, jobs, provenance
+from tests.lab.site_runs import golden_json, remote_samples
 
-FNAL = SITES["fnal"]
 #: Sites ask for more disk than the lab has.
 OPTIONS = {**dask_runs.OPTIONS, "disk-per-worker": "100MB"}
 #: Small chunks, so that there is something to interrupt.
@@ -56,18 +54,16 @@ def test_workers_in_the_pinned_image(analysis, expected, shared_folder):
 def test_nothing_is_shared(analysis, shared_folder, monkeypatch):
     """Everything travels with the job to a worker that sees no folder of this machine; events by XRootD."""
     remote = shutil.copytree(analysis.config.parent, shared_folder / "remote")
-    (file,) = [file for file in catalogue() if "/DYJets" in file["dataset"] and FNAL.rse in file["sites"]][:1]
-    datasets = json.loads((remote / "datasets.json").read_text())
-    datasets["DYJetsToLL_2018"]["files"] = [f"root://{FNAL.address}/{file['lfn']}"]
-    (remote / "datasets.json").write_text(json.dumps(datasets))
     monkeypatch.setattr(analysis, "config", remote / "config.py")
-    chosen = ("--filter-datasets", "DYJetsToLL_2018")
-    analysis.run("iterative", shared_folder / "iterative", {"tree-reduction": 4}, *chosen)
+    remote_samples(analysis)
+    analysis.run("iterative", shared_folder / "iterative", {"tree-reduction": 4})
     monkeypatch.setenv("_CONDOR_APPEND_REQUIREMENTS", "TARGET.HasSharedFS =?= False")
     output = shared_folder / "out"
-    options = in_image(**{"shared-folders": [], "apptainer-binds": []})
-    said = analysis.run("dask@lab", output, options, *chosen)
+    golden = golden_json(analysis)
+    options = in_image(**{"shared-folders": [], "apptainer-binds": [], "extra-input-files": [golden]})
+    said = analysis.run("dask@lab", output, options)
     assert content(output) == content(shared_folder / "iterative")
+    assert load(output / "output_all.coffea")["cutflow"]["skim"]["DATA_SingleMuon_2018_EraA"] > 0
     assert "do not see the output folder: completed chunks are not kept" in said
     logs = "".join(path.read_text() for path in output.glob("condor_log/*.log"))
     assert "127.0.0.1:9620" in logs or "bare.site" in logs
