@@ -305,8 +305,16 @@ def _succeeds(*words: str) -> bool:
     return True
 
 
-def soak(folder: Path, jobs: int, *, short: bool, log: Callable[[str], None] = print) -> str:
-    """Run it all below ``folder``, which jobs see; return the report. Raises AssertionError with it."""
+def soak(
+    folder: Path,
+    jobs: int,
+    *,
+    short: bool,
+    patience: float = PATIENCE,
+    log: Callable[[str], None] = print,
+) -> str:
+    """Run it all below ``folder``, which jobs see; return the report. Raises AssertionError with it, or after
+    ``patience`` in s."""
     began = time.time()
     words = ["--interval", "2", "--backoff", "3" if short else "20", "-m", "20"]
     analysis = prepare(folder)
@@ -319,7 +327,7 @@ def soak(folder: Path, jobs: int, *, short: bool, log: Callable[[str], None] = p
             half.submit(analysis, -(-events // (jobs // 2)))
             log(f"{half.executor}: {len(half.campaign().jobs)} jobs submitted, {time.time() - began:.0f} s")
             half.watch()
-        _burn(halves, fire, began)
+        _burn(halves, fire, began + patience)
     finally:
         fire.put_out()
         for half in halves.values():
@@ -329,10 +337,10 @@ def soak(folder: Path, jobs: int, *, short: bool, log: Callable[[str], None] = p
     return _judged(analysis, halves, fire, began)
 
 
-def _burn(halves: Mapping[str, Half], fire: Fire, began: float) -> None:
+def _burn(halves: Mapping[str, Half], fire: Fire, deadline: float) -> None:
     """Wait for the ends of all monitors, while things break."""
     while any(half.monitor.poll() is None for half in halves.values()):
-        assert time.time() - began < PATIENCE, "the campaign does not end"
+        assert time.time() < deadline, "the campaign does not end"
         fire.light(sum(half.done() for half in halves.values()) / len(halves))
         time.sleep(0.5)
 

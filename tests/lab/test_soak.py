@@ -6,4 +6,4 @@ from tests.lab.soak import soak
 
 
 def test_a_short_campaign_under_fire(shared_folder):
-    print(soak(shared_folder, 20, short=True))
+    print(soak(shared_folder, 20, short=True, patience=900))
