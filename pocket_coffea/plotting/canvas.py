@@ -17,8 +17,9 @@ import mplhep
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP, Line2D
 from matplotlib.patches import StepPatch
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import AutoMinorLocator, FixedLocator, LogLocator, NullLocator
 
 from pocket_coffea.errors import InvalidValue
 from pocket_coffea.plotting.content import Array, Binning
@@ -59,7 +60,9 @@ def cms_style() -> Iterator[None]:
 class Canvas:
     """A figure with one panel (``upper``) or, with a ratio, two (``lower``)."""
 
-    def __init__(self, style: Style, layout: str, *, data: bool, columns: int = 1) -> None:
+    def __init__(self, style: Style, layout: str, *, data: bool, quick: bool = False) -> None:
+        """Make the figure. quick: minor ticks are lines, see :meth:`finish`, for a figure that is only
+        saved."""
         options = dict(style.options["opts_figure"].get(layout, {}))
         grid = {"hspace": 0.07, **dict(options.pop("gridspec_kw", {}))}
         share = options.pop("sharex", False)
@@ -71,7 +74,7 @@ class Canvas:
         if two:
             self.upper, self.lower = self.figure.subplots(2, 1, gridspec_kw=grid, sharex=share)
         else:
-            self.upper, self.lower = self.figure.subplots(1, columns, squeeze=False)[0][0], None
+            self.upper, self.lower = self.figure.subplots(), None
         self.figure.subplots_adjust(left=0.13, right=0.965, top=0.935, bottom=0.115 if not two else 0.09)
         self._label(data)
         for axes in self.panels:
@@ -81,6 +84,7 @@ class Canvas:
         self.panels[-1].xaxis.set_label_coords(1.0, -0.08 if not two else -0.22)
         self._own = {axes: set(axes.get_children()) for axes in self.panels}
         self._written = 0.0
+        self._quick = quick
 
     @property
     def panels(self) -> list[Any]:
@@ -142,6 +146,19 @@ class Canvas:
         for axes in self.panels:
             if isinstance(axes.xaxis.get_major_locator(), FixedLocator):
                 axes.set_xscale(axes.get_xscale())  # numbers again, after names
+
+    def finish(self) -> Canvas:
+        """Draw what depends on the limits, and return the canvas.
+
+        A tick of matplotlib is five objects; the minor ones take as long as everything else. In a figure
+        that nobody changes any more they are one line for each side.
+        """
+        if self._quick:
+            for axes in self.panels:
+                axes.minorticks_off()
+                _minor_ticks(axes, "x")
+                _minor_ticks(axes, "y")
+        return self
 
     def write(self, lines: Sequence[str]) -> None:
         """Write lines into the upper panel, below the label of the experiment."""
@@ -205,6 +222,34 @@ def _set_scale(axes: Any, which: str, scale: str) -> None:
         getattr(axes, f"set_{which}scale")(scale)
 
 
+def _minor_ticks(axes: Any, which: str) -> None:
+    """Draw the minor ticks of an axis at both sides, as they look in the style of CMS."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if isinstance(axis.get_major_locator(), FixedLocator):
+        return
+    log = getattr(axes, f"get_{which}scale")() == "log"
+    locator = LogLocator(subs=np.arange(2, 10)) if log else AutoMinorLocator()
+    locator.set_axis(axis)
+    low, high = sorted(axis.get_view_interval())
+    places = [place for place in np.asarray(locator()) if low <= place <= high]
+    transform = axes.get_xaxis_transform() if which == "x" else axes.get_yaxis_transform()
+    markers = (TICKUP, TICKDOWN) if which == "x" else (TICKRIGHT, TICKLEFT)
+    for side, marker in enumerate(markers):
+        ends = [side] * len(places)
+        line = Line2D(
+            *((places, ends) if which == "x" else (ends, places)),
+            linestyle="none",
+            marker=marker,
+            color="black",
+            markersize=mpl.rcParams[f"{which}tick.minor.size"],
+            markeredgewidth=mpl.rcParams[f"{which}tick.minor.width"],
+            transform=transform,
+            clip_on=False,
+            zorder=2.01,
+        )
+        axes.add_artist(line)
+
+
 _canvases: dict[tuple[Any, ...], Canvas] = {}
 
 
@@ -220,7 +265,7 @@ def canvas_for(style: Style, layout: str, *, data: bool, key: tuple[Any, ...] | 
         while len(_canvases) >= _KEPT:
             _canvases.pop(next(iter(_canvases)))
         # the style is kept with its canvas: while it is, no other object has its id
-        _canvases[full] = Canvas(style, layout, data=data)
+        _canvases[full] = Canvas(style, layout, data=data, quick=True)
     return _canvases[full]
 
 

@@ -52,7 +52,7 @@ def draw_datamc(stack: Stack, style: Style, options: DrawOptions, *, reuse: bool
         _draw_partial(canvas, stack, options, band)
     elif ratio:
         _draw_ratio(canvas, stack, band)
-    return canvas
+    return canvas.finish()
 
 
 def _with_scaled_signals(stack: Stack, style: Style) -> Stack:

@@ -66,7 +66,7 @@ def draw_comparison(stack: Stack, style: Style, options: DrawOptions, *, reuse: 
     label = f"Ratio to {style.label_of(reference)}"
     label = label if len(label) < _LONGEST else "Ratio to reference"
     _draw(canvas, stack, lines, options, (lines[reference].content.values, label))
-    return canvas
+    return canvas.finish()
 
 
 def draw_systematic(
@@ -95,7 +95,7 @@ def draw_systematic(
     key = (options.log_x, options.log_y) if reuse else None
     canvas = canvas_for(style, layout, data=False, key=key)
     _draw(canvas, stack, lines, options, (total.values, "Ratio to nominal"))
-    return canvas
+    return canvas.finish()
 
 
 def _systematic_line(content: Content, label: str, look: Mapping[str, Any]) -> _Line:
