@@ -261,7 +261,7 @@ class Fire:
             Fault(
                 0.55,
                 "disk full",
-                lambda: self.for_a_while(15, ("disk", "full", "/shared"), ("disk", "free", "/shared")),
+                lambda: self.for_a_while(40, ("disk", "full", "/shared"), ("disk", "free", "/shared")),
             ),
             Fault(0.65, "proxy expired", lambda: self.expire_proxy(30)),
             Fault(0.75, "kill jobs", lambda: self.kill_jobs(condor, 2)),
