@@ -147,3 +147,18 @@ def test_the_names_that_users_import():
         TT, client=client, mode="first", blocklist_sites=["T2_US_FNAL"], partial_allowed=True
     )
     assert (len(first), counts) == (1, {KIT.rse: 1})
+
+
+def test_names_are_found_and_become_a_definition(build, folder):
+    command = [
+        VENV / "bin" / "pocket-coffea",
+        "dataset-discovery-cli",
+        "-q",
+        "/TTto2L2Nu*/*Summer22*/NANOAODSIM",
+    ]
+    options = ["--output", "definition.json", "--key", "Found", "--metadata", "xsec=98", "--cache-age", "0"]
+    done = run([*command, *options, "--json-output", "datasets/mc.json"], cwd=folder)
+    assert f"{TT}\n  2 files, 800 events" in done.stdout
+    assert f"{FNAL.rse} 2/2, {KIT.rse} 1/2" in done.stdout
+    build("-k", "Found")
+    assert list(datasets(folder)) == ["Found_2022_preEE"]
