@@ -47,7 +47,8 @@ def _settle(made: Path, home: Path) -> None:
 def tar_to_squashfs(mksquashfs: list[str], tar: Path, target: Path, epoch: int) -> None:
     """Write the tar of a root file system as squashfs. Raises CommandFailed, also for a full disk."""
     argv = [*mksquashfs, "-", str(target), "-tar", "-noappend", "-quiet", "-no-progress"]
-    argv += ["-comp", "zstd", "-Xcompression-level", "9", "-b", "128K"]
+    # level 9 takes twice the time for 3 % less; imports in an image are no slower with 5 (nor quicker with 3)
+    argv += ["-comp", "zstd", "-Xcompression-level", "5", "-b", "128K"]
     # the root folder is not in the tar; without these it carries the builder's uid, mode and time
     argv += ["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0", "-root-time", str(epoch)]
     argv += ["-p", f"dev D {epoch} 755 0 0"]
