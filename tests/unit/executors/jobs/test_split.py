@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocket_coffea.errors import ConfigurationError, OptionError
@@ -145,6 +145,7 @@ def test_replicas_go_with_their_files():
     assert [plan.filesets["TT"]["replicas"] for plan in plans] == [{}, {"TT/1.root": ["root://b//1.root"]}]
 
 
+@settings(deadline=None)  # machines of CI are slow
 @given(
     sizes=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 500)), min_size=1, max_size=5),
     jobs=st.integers(1, 30),
