@@ -92,16 +92,12 @@ def last_line(lines: Sequence[str], *, errors_only: bool = False) -> str:
 def unreadable_in(lines: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
     """Return those of the ``known`` addresses that a log names near an error of reading, in its order."""
     by_name = {_PARAMETERS.sub("", address): address for address in known}
-    found: dict[str, None] = {}
+    named: list[str] = []
     for index, line in enumerate(lines):
-        if not _UNREADABLE.search(line):
-            continue
-        for near in lines[index : index + 1 + _AFTER]:
-            for address in _ADDRESS.findall(near):
-                name = _PARAMETERS.sub("", address.rstrip(".:"))
-                if name in by_name:
-                    found[by_name[name]] = None
-    return tuple(found)
+        if _UNREADABLE.search(line):
+            named += _ADDRESS.findall("\n".join(lines[index : index + 1 + _AFTER]))
+    plain = (_PARAMETERS.sub("", address.rstrip(".:")) for address in named)
+    return tuple(dict.fromkeys(by_name[name] for name in plain if name in by_name))
 
 
 def _of_the_job(folder: Path, job: int) -> list[str]:
