@@ -17,7 +17,8 @@ import mplhep
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP, Line2D
+from matplotlib.lines import Line2D
+from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP
 from matplotlib.patches import StepPatch
 from matplotlib.ticker import AutoMinorLocator, FixedLocator, LogLocator, NullLocator
 
@@ -228,7 +229,7 @@ def _minor_ticks(axes: Any, which: str) -> None:
     if isinstance(axis.get_major_locator(), FixedLocator):
         return
     log = getattr(axes, f"get_{which}scale")() == "log"
-    locator = LogLocator(subs=np.arange(2, 10)) if log else AutoMinorLocator()
+    locator = LogLocator(subs=list(range(2, 10))) if log else AutoMinorLocator()
     locator.set_axis(axis)
     low, high = sorted(axis.get_view_interval())
     places = [place for place in np.asarray(locator()) if low <= place <= high]
