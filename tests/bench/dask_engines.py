@@ -76,7 +76,9 @@ def _bare_cluster(system: str, folder: Path) -> Any:
         "scheduler_options": {"dashboard_address": ":0"},
     }
     if system == "htcondor":
-        cluster = dask_jobqueue.HTCondorCluster(disk="100MB", **common)
+        # the default flavour ends jobs after seconds in the lab
+        flavour = {"+JobFlavour": '"workday"'}
+        cluster = dask_jobqueue.HTCondorCluster(disk="100MB", job_extra_directives=flavour, **common)
     else:
         cluster = dask_jobqueue.SLURMCluster(queue="standard", walltime="00:50:00", **common)
     cluster.scale(jobs=WORKERS)
