@@ -106,10 +106,18 @@ function jobItem(job) {
 // Attempts and decisions in order of time.
 function stepsOf(job, size) {
   const parts = job.attempts.map((each) => [each.ended || each.submitted || Infinity, attemptItem(each)]);
-  parts.push(...job.decisions.map((each) => [each.time || 0, el("li", { class: "decision" }, el("b", {}, `Decision: ${each.action}`), each.reason && ` – ${each.reason}`,
+  parts.push(...job.decisions.map((each) => [each.time || 0, el("li", { class: "decision" }, el("b", {}, `Decision: ${each.action}`), each.reason && ` – ${newPart(each, job)}`,
     el("div", { class: "muted" }, `${moment(each.time)} UTC`))]));
   parts.sort((a, b) => a[0] - b[0]);
   return [size && el("li", { class: "muted" }, size), ...parts.map(([, item]) => item)].filter(Boolean);
+}
+
+// The reason of a decision repeats why the attempt failed, which stands above it: what it adds is enough.
+function newPart(decision, job) {
+  const attempt = job.attempts.find((each) => each.number === decision.attempt);
+  if (!attempt || !attempt.cause) return decision.reason;
+  const said = `${attempt.reason ? `${attempt.cause}: ${attempt.reason}` : attempt.cause}; `;
+  return decision.reason.startsWith(said) ? decision.reason.slice(said.length) : decision.reason;
 }
 
 function attemptItem(each) {

@@ -8,11 +8,12 @@ function outputTiles(output) {
   const states = output.datasets.map(completeness);
   const complete = states.filter((each) => each.kind === "good").length;
   const read = sum(output.datasets.map((each) => each.read));
-  const kind = complete === states.length && states.length ? "good" : states.some((each) => each.share !== null) ? "warn" : "";
+  const known = states.some((each) => each.share !== null);
+  const kind = complete === states.length && states.length ? "good" : known ? "warn" : "";
   const speed = output.throughput;
   return [
-    tile("Events read", whole(read), speed && `in ${period(speed.seconds)}`),
-    tile("Datasets complete", `${complete} of ${states.length}`, kind === "good" ? "nothing is missing" : "see Datasets", kind),
+    tile("Events read", known ? whole(read) : "–", known ? speed && `in ${period(speed.seconds)}` : "the output has no ledger"),
+    tile("Datasets complete", known ? `${complete} of ${states.length}` : "–", !known ? "the output has no ledger" : kind === "good" ? "nothing is missing" : "see Datasets", kind),
     tile("Plots", whole(sum(output.figures.variables.map((each) => each.categories.length * each.years.length))),
       `${output.figures.variables.length} variables, ${output.categories.length} categories`),
     speed && tile("Throughput", `${whole(speed.rate)} /s`, "events by the clock, start-up included"),

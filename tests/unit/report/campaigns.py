@@ -26,7 +26,7 @@ def make_campaign(folder: Path) -> Path:
     decided = {"kind": "decided", "attempt": 1, "action": "retry"}
     campaign.write(
         [
-            decided | {"job": 1, "reason": "4000 MB instead of 2000 MB"},
+            decided | {"job": 1, "reason": "out of memory: MemoryError; 4000 MB instead of 2000 MB"},
             {"kind": "blacklisted", "sites": ["T2_X"]},
             {"kind": "rerouted", "job": 2, "changes": {f"old{i}": f"new{i}" for i in range(5)}},
             {"kind": "given-up", "job": 2, "reason": "no other replica"},
