@@ -156,11 +156,7 @@ def _unpack_outputs(packed: Path) -> None:
                 target = _made(Path(about["path"]))
                 part = target.with_name(f".{target.name}.part")
                 made.append((part, target))
-                with part.open("wb") as file:
-                    shutil.copyfileobj(_member(tar, str(number)), file, _BLOCK)
-                if adler32_of(part) != about["adler32"]:
-                    msg = f"the checksum of {target.name} is not what the job wrote down"
-                    raise ValueError(msg)
+                _unpack_one(_member(tar, str(number)), part, about)
         for part, target in made[::-1]:  # the output itself, which is the first, appears last
             part.replace(target)
     except _DAMAGED as error:
@@ -170,6 +166,15 @@ def _unpack_outputs(packed: Path) -> None:
         for part, _ in made:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def _unpack_one(content: IO[bytes], part: Path, about: Mapping[str, Any]) -> None:
+    """Write one file. Raises ValueError when it has another checksum than ``about`` says."""
+    with part.open("wb") as file:
+        shutil.copyfileobj(content, file, _BLOCK)
+    if adler32_of(part) != about["adler32"]:
+        msg = f"the checksum of {Path(about['path']).name} is not what the job wrote down"
+        raise ValueError(msg)
 
 
 def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
