@@ -49,6 +49,7 @@ SECTIONS = {
     *("general", "dask@lxplus", "condor@lxplus", "dask@swan", "dask@T3_CH_PSI", "parsl@DESY", "parsl@RWTH"),
     *("dask@RWTH", "parsl@CLAIX", "dask@CLAIX", "dask@purdue-af", "dask@infn-af", "dask@brux", "dask@oscar"),
     *("dask@rubin", "condor@rubin", "dask@casa", "dask@lpc", "condor@lpc", "slurm@T3_CH_PSI", "dask@local"),
+    "jobs@local",
     *("dask@lab", "parsl@lab"),
 }
 
