@@ -59,7 +59,7 @@ def explain_attempt(
 def attempt_logs(record: CampaignRecord, job: int, attempt: Attempt) -> list[Path]:
     """Return the ``.err`` and ``.out`` of an attempt, as each batch system names them."""
     number = attempt.id.partition(".")[0] + f".{job}" if record.system == "htcondor" else attempt.id
-    if record.system == "local":
+    if record.system not in ("htcondor", "slurm"):
         number = f"{attempt.id}.{job}"
     logs = record.folder / record.template.logs
     return [logs / f"job_{number}.{ending}" for ending in ("err", "out")]
