@@ -127,8 +127,8 @@ def _up(supervisor: Supervisor, supervised: Supervised, site: Site) -> str:
 def _come_back(supervised: Supervised, site: Site) -> None:
     """Wait until the site serves clients of the redirector, whatever the other site does.
 
-    After half a minute of frost a redirector may send clients to the site without its port, and on a busy machine
-    it may not take back a site that began anew at once: only a new redirector forgets what it knew.
+    After half a minute of frost a redirector may send clients to the site without its port, and on a busy
+    machine it may not take back a site that began anew at once: only a new redirector forgets what it knew.
     """
     try:
         until_ready(lambda: check_site(site), PATIENCE_SECONDS, site.name)

@@ -1,4 +1,4 @@
-"""Interactive dataset discovery, under its established name; see :mod:`pocket_coffea.cli.dataset_discovery`."""
+"""Interactive dataset discovery, as it was; see :mod:`pocket_coffea.cli.dataset_discovery`."""
 
 from __future__ import annotations
 
