@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 #: Options of the command that are run options.
 _FLAGS = ("limit_files", "limit_chunks", "scaleout", "chunksize", "queue", "skip_bad_files")
 
+_SWITCHES = ("test", "process_separately", "resubmit_failed", "resume", "timeit")
+
 
 class NeededToRun(click.Option):
     """An option that must be given, unless the run options are only printed."""
@@ -100,6 +102,11 @@ class NeededToRun(click.Option):
 )
 @click.option("--resume", is_flag=True, help="Continue a run that was killed from its completed chunks")
 @click.option(
+    "--timeit",
+    is_flag=True,
+    help="Measure how long events take, on a few chunks of each dataset, and end (docs/manual-jobs.md)",
+)
+@click.option(
     "--site-file",
     "site_files",
     multiple=True,
@@ -158,7 +165,7 @@ def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
         filter_datasets=_names("--filter-datasets", arguments["filter_datasets"]),
         flags=flags,
         extra=extra,
-        **{name: arguments[name] for name in ("test", "process_separately", "resubmit_failed", "resume")},
+        **{name: arguments[name] for name in _SWITCHES},
     )
 
 

@@ -62,6 +62,7 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
         #: The pickled Configurator that a merge post-processes with.
         self.configuration = ""
         self.config: Any = None
+        self.filesets: Mapping[str, Any] = {}
 
     def get_site(self) -> Site:
         """Return the site: the one that was found for the executor string, else the one named ``site``."""
@@ -91,7 +92,7 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
         outputdir: where the run has put ``configurator.pkl``. Raises ConfigurationError for options that do
         not fit and when the jobs folder exists, CommandFailed when no job was accepted.
         """
-        self.config = config
+        self.config, self.filesets = config, filesets
         self.configuration = str(Path(outputdir).absolute() / "configurator.pkl")
         splits = self.prepare_splitting(filesets)
         record = self.prepare_jobs(splits)
@@ -103,25 +104,55 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
     def prepare_splitting(self, filesets: Mapping[str, Any]) -> Sequence[Any]:
         """Return the jobs: as :func:`pocket_coffea.executors.jobs.split.split` gives them, or filesets."""
         from pocket_coffea.executors.jobs.entries import count_entries
+        from pocket_coffea.executors.jobs.forecast import timed_jobs
 
-        return split(filesets, Rules.of(self.run_options), count_entries)
+        rules = replace(Rules.of(self.run_options), jobs=timed_jobs(filesets, self.run_options))
+        return split(filesets, rules, count_entries)
 
     def prepare_jobs(self, splits: Sequence[Any]) -> CampaignRecord:
-        """Write what the jobs need into a new jobs folder, and return its record."""
+        """Write what the jobs need into a new jobs folder, and return its record.
+
+        Shows how long they are going to take, where that was measured, and asks about those that may not
+        fit into their queue (NothingToDo for a no, OptionError when there is nobody to ask).
+        """
         from pocket_coffea.executors.jobs.prepare import prepare
         from pocket_coffea.executors.jobs.table import jobs_table
 
-        rules = Rules.of(self.run_options)
-        plans = [
-            each if isinstance(each, JobPlan) else plan_of(number, each, rules)
-            for number, each in enumerate(splits)
-        ]
-        record = prepare(self._order(), self.config, plans)
+        plans = self._plans(splits)
+        run_times = self._forecast(plans, asks=not self.run_options.get("dry-run"))
+        record = prepare(self._order(run_times), self.config, plans)
         for line in jobs_table(record.jobs):
             log.info("%s", line)
         return record
 
-    def _order(self) -> Any:
+    def show_forecast(self, filesets: Mapping[str, Any]) -> None:
+        """Show into which jobs datasets would be split, and how long they would take; nothing is written."""
+        self.filesets = filesets
+        self._forecast(self._plans(self.prepare_splitting(filesets)), asks=False)
+
+    def _plans(self, splits: Sequence[Any]) -> list[JobPlan]:
+        rules = Rules.of(self.run_options)
+        return [
+            each if isinstance(each, JobPlan) else plan_of(number, each, rules)
+            for number, each in enumerate(splits)
+        ]
+
+    def _forecast(self, plans: Sequence[JobPlan], *, asks: bool) -> tuple[float, ...] | None:
+        """Show the forecast and return the seconds of each job, None when nothing was measured."""
+        from pocket_coffea.executors.jobs.forecast import forecast_of, require_fit, show_lines
+        from pocket_coffea.executors.jobs.queues import first_attempts, threshold_of
+
+        forecast = forecast_of(plans, self.filesets, self.run_options)
+        run_times = None if forecast is None else forecast.seconds
+        attempts = first_attempts(self.site_data, self.run_options, run_times)
+        if forecast is None:
+            return None
+        show_lines(forecast.table(attempts, threshold_of(self.run_options)))
+        if asks:
+            require_fit(forecast, attempts, self.run_options)
+        return run_times
+
+    def _order(self, run_times: Sequence[float] | None = None) -> Any:
         from pocket_coffea.executors.jobs.folder import jobs_folder
         from pocket_coffea.executors.jobs.prepare import Order
 
@@ -138,6 +169,7 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
             output=output,
             configuration=self.configuration,
             extra_lines=self.get_worker_env(),
+            run_times=run_times,
         )
 
     def submit_jobs(self, jobs_config: CampaignRecord) -> None:

@@ -183,7 +183,7 @@ def _record(record: CampaignRecord | None) -> list[list[str]]:
         ["executor", record.executor],
         ["site", record.site],
         ["outputs", record.output],
-        ["queue", asked.queue],
+        ["queue", ", ".join(dict.fromkeys(each.queue for each in (asked, *record.exceptions.values())))],
         ["memory", f"{asked.memory_mb} MB" if asked.memory_mb else ""],
         ["cpus", str(asked.cpus)],
         ["image", record.image],

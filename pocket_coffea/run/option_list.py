@@ -70,6 +70,8 @@ def _surroundings() -> Iterator[Option]:
     text = "Keep completed chunks on disk until the run is complete, for --resume."
     yield _flag("checkpoint", text, EVERY, default=True)
     yield Option("starting-time", k.START_TIME, "Wait until then before starting.", default=None)
+    text = "Folder of what --timeit measured (default: timeit, next to the configuration)."
+    yield Option("timeit-dir", k.TEXT, text, default=None)
 
 
 def _size_of_workers() -> Iterator[Option]:
@@ -84,7 +86,10 @@ def _size_of_workers() -> Iterator[Option]:
 
 def _batch() -> Iterator[Option]:
     k = Kind
-    text = "Queue, partition or job flavour; those of a site: `pocket-coffea sites show SITE`."
+    text = (
+        "Queue, partition or job flavour; those of a site: `pocket-coffea sites show SITE`. For manual jobs "
+        "also auto: the shortest that each job fits into."
+    )
     yield Option("queue", k.TEXT, text, SUBMITTED)
     yield Option("walltime", k.WALLTIME, "Longest life of a worker or job.", SUBMITTED)
     text = "Requirements expression of HTCondor."
@@ -172,6 +177,12 @@ def _jobs() -> Iterator[Option]:
     k = Kind
     text = "Events of one job; a mapping splits by dataset."
     yield Option("max-events-per-job", k.PER_SAMPLE, text, JOBS, minimum=1)
+    text = "How long a job is to take [s], by what --timeit measured; instead of scaleout."
+    yield Option("target-time", k.SECONDS, text, JOBS, minimum=1)
+    text = "With timings: a job fits into a queue when it takes less than this part of its time [%]."
+    yield _integer("queue-time-threshold-percent", text, JOBS, 80, minimum=1)
+    text = "Submit jobs without asking that may not fit into their queue."
+    yield _flag("allow-long-jobs", text, JOBS)
     yield _flag("split-files", "Cut files that have more events than a job may have.", JOBS)
     yield Option("job-name", k.TEXT, "Name of the folder of a submission, below jobs-dir.", JOBS, "job")
     text = "Where the folders of submissions are made (default: output folder)."

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pocket_coffea.errors import OptionError, SiteError, did_you_mean, nearest
 from pocket_coffea.run.option_files import Layer, key_lines, layers_of_file, load_run_options_file
+from pocket_coffea.run.option_list import JOBS
 from pocket_coffea.run.option_schema import EVERY, SCHEMA, UNSET, Option, Unset, find_option, normal_name
 from pocket_coffea.run.option_set import RunOptions, Setting, per_sample
 from pocket_coffea.run.option_types import Kind
@@ -245,6 +246,8 @@ def _refuse_unread(merged: RunOptions) -> None:
 def _check_queue(merged: RunOptions, site: Site) -> None:
     """Raise OptionError for a queue that is not in the ladder of its site; a site may have no ladder."""
     queue, known = merged.get("queue"), [queue.name for queue in site.queues]
+    if queue == "auto" and parse_executor(merged.executor)[0] in JOBS:
+        return  # chosen for each job
     if queue is None or not known or queue in known:
         return
     near = nearest(queue, known)

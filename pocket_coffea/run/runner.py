@@ -128,6 +128,15 @@ class PocketRunner(Runner):
             wrapped["metrics"] = {"chunks": len(self.plan.chunks), "throughput": self.throughput}
         return {**wrapped, "exception": status}
 
+    def time_chunks(self, chunks: Sequence[WorkItem], processor_instance: Any) -> dict[str, dict[str, float]]:
+        """Process chunks of a plan and return events, chunks and seconds by dataset; there is no output, and
+        nothing is post-processed.
+
+        Raises InputFileError and ProcessingError as a run does.
+        """
+        throughput: dict[str, dict[str, float]] = self._process(chunks, processor_instance)[0]["throughput"]
+        return throughput
+
     def _given_plan(self, chunks: list[WorkItem]) -> Plan:
         """Return a plan for chunks that the caller made; those of :meth:`make_plan` keep theirs."""
         if chunks == self.plan.chunks:

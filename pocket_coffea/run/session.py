@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +45,7 @@ class RunRequest:
     process_separately: bool = False
     resubmit_failed: bool = False
     resume: bool = False
+    timeit: bool = False
     executor_custom_setup: str | None = None
     filter_years: tuple[str, ...] = ()
     filter_samples: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
 
     With ``process_separately`` a group of datasets that fails is recorded and the others go on; without it
     the error is raised. Raises ConfigurationError for what is wrong before anything is processed,
-    NothingToDo for an empty selection.
+    NothingToDo for an empty selection. With ``timeit`` nothing is written but how long events take.
     """
     began = time.monotonic()
     options = merge_options(request)
@@ -74,6 +75,8 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
         return _recreate(options, folder)
     failed = folder.read_failed() if request.resubmit_failed else None
     _check_executor(request)
+    if request.timeit:
+        return _timeit(request, options, folder, began)
     _check_host(request, options)
     config = _configuration(request, options)
     config.save_config(folder.path)
@@ -84,7 +87,7 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
 
     factory = make_factory(
         request.executor_name,
-        _executor_options(options, config.filesets),
+        _executor_options(options, config.filesets, request),
         request.outputdir if is_remote(request.outputdir) else str(folder.path),
         request.executor_custom_setup,
         SiteBook(request.site_files),
@@ -132,17 +135,58 @@ def _recreate(options: RunOptions, folder: OutputFolder) -> RunReport:
     return report
 
 
+def _timeit(request: RunRequest, options: RunOptions, folder: OutputFolder, began: float) -> RunReport:
+    """Measure how long events take, and show what follows for an executor that submits jobs."""
+    from pocket_coffea.executors.registry import make_factory
+    from pocket_coffea.run.timeit import measure, timeit_folder
+
+    _refuse(
+        request,
+        ("process_separately", "resume", "resubmit_failed"),
+        "is not for --timeit: it writes no output",
+    )
+    config = _configuration(request, options)
+    plain = _executor_options(options, config.filesets, request)
+    if not needs_grid(config.filesets):
+        plain["ignore-grid-certificate"] = True
+    here = make_factory("iterative", plain, str(folder.path))
+    report = RunReport()
+    try:
+        measure(config, options, here.get(), timeit_folder(options, request.cfg), report)
+    finally:
+        _close(here)
+    report.wall_seconds = time.monotonic() - began
+    if parse_executor(request.executor_name)[0] in JOBS and request.executor_custom_setup is None:
+        sites = SiteBook(request.site_files)
+        jobs: Any = make_factory(request.executor_name, plain, str(folder.path), sites=sites)
+        if any(plain.get(key) is not None for key in ("scaleout", "max-events-per-job", "target-time")):
+            jobs.show_forecast(config.filesets)
+        else:
+            log.info(
+                "Give --scaleout, target-time or max-events-per-job, too, to see a forecast of the jobs."
+            )
+    return report
+
+
+def _refuse(request: RunRequest, flags: Iterable[str], why: str) -> None:
+    for flag in flags:
+        if getattr(request, flag):
+            msg = f"--{flag.replace('_', '-')} {why}. Leave it out."
+            raise OptionError(msg)
+
+
 def _submit(
     factory: Any, request: RunRequest, options: RunOptions, config: Any, folder: OutputFolder
 ) -> None:
     """Hand the run to a factory that submits jobs itself."""
-    for flag in ("process_separately", "resume", "resubmit_failed"):
-        if getattr(request, flag):
-            msg = (
-                f"--{flag.replace('_', '-')} is not for {request.executor_name}: each job has an output of "
-                "its own, and `pocket-coffea check-jobs` sends failed ones again. Leave it out."
-            )
-            raise OptionError(msg)
+    from pocket_coffea.run.timeit import timeit_folder, warn_of_old_timings
+
+    why = (
+        f"is not for {request.executor_name}: each job has an output of its own, and `pocket-coffea "
+        "check-jobs` sends failed ones again"
+    )
+    _refuse(request, ("process_separately", "resume", "resubmit_failed"), why)
+    warn_of_old_timings(config, timeit_folder(options, request.cfg))
     if options["limit-chunks"] is not None:
         log.warning("limit-chunks = %s holds for each job and dataset, not for all", options["limit-chunks"])
     factory.submit(config, config.filesets, str(folder.path))
@@ -239,12 +283,17 @@ def _groups(
     return chosen
 
 
-def _executor_options(options: RunOptions, filesets: Mapping[str, Any]) -> dict[str, Any]:
+def _executor_options(
+    options: RunOptions, filesets: Mapping[str, Any], request: RunRequest
+) -> dict[str, Any]:
     """Return the options for the factory. A run on local files never needs a grid proxy."""
     plain = options.as_dict()
     if parse_executor(options.executor)[0] in JOBS:
         if not options.origin("scaleout").startswith(USER_ORIGINS):
             plain.pop("scaleout", None)  # the default is not meant as a number of jobs
+        from pocket_coffea.run.timeit import timeit_folder
+
+        plain["timeit-dir"] = str(timeit_folder(options, request.cfg))
         return plain  # what jobs need the proxy for is found out there
     if not needs_grid(filesets):
         plain["ignore-grid-certificate"] = True

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pocket_coffea.batch.campaign import Campaign
-from pocket_coffea.batch.states import Resources, State
+from pocket_coffea.batch.states import State
 from pocket_coffea.batch.submit_file import condor_submit_text, sbatch_text
 from pocket_coffea.batch.tasks import Task
 from pocket_coffea.errors import ConfigurationError
@@ -26,13 +26,13 @@ from pocket_coffea.executors.jobs.inner_options import inner_options_text
 from pocket_coffea.executors.jobs.jobs_config import JOBS_CONFIG, jobs_config_text
 from pocket_coffea.executors.jobs.owner import CampaignSlices
 from pocket_coffea.executors.jobs.payload import PAYLOAD_NAME, slice_bytes, write_payload
+from pocket_coffea.executors.jobs.queues import FirstAttempts, first_attempts
 from pocket_coffea.executors.jobs.record import CampaignRecord, JobRecord, Rung, config_name
 from pocket_coffea.executors.jobs.split import JobPlan
 from pocket_coffea.executors.jobs.template import (
     SYSTEMS,
     Place,
     find_place,
-    job_resources,
     job_template,
     storage_of,
     with_binds,
@@ -55,7 +55,7 @@ class Order:
     """What is to be prepared. site: with what the run options replace. folder: the jobs folder to be.
 
     output: a folder or an address. configuration: the pickled Configurator for merging. extra_lines: shell
-    lines of a factory's ``get_worker_env``.
+    lines of a factory's ``get_worker_env``. run_times: forecast of each job [s], for ``queue: auto``.
     """
 
     executor: str
@@ -66,6 +66,7 @@ class Order:
     output: str
     configuration: str
     extra_lines: Sequence[str] = ()
+    run_times: Sequence[float] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class _Surroundings:
     place: Place
     environment: WorkerEnvironment
     proxy: GridProxy | None
-    resources: Resources
+    attempts: FirstAttempts
     extra: Sequence[Path]
 
 
@@ -112,12 +113,12 @@ def _surroundings(order: Order, plans: Sequence[JobPlan]) -> _Surroundings:
         msg = f"{order.executor}: {site.name} has no batch system that jobs can be submitted to."
         raise ConfigurationError(msg)
     place = find_place(site, options, order.folder, order.output)
-    resources = job_resources(site, options)
+    attempts = first_attempts(site, options, order.run_times)
     environment = plan_environment(with_binds(site, place), options)
     proxy = None
     if place.delivery.way == "xrootd" or _reads_remote_files(plans):
-        proxy = find_proxy(options, resources.seconds or None)
-    return _Surroundings(place, environment, proxy, resources, extra_files(options))
+        proxy = find_proxy(options, attempts.longest or None)
+    return _Surroundings(place, environment, proxy, attempts, extra_files(options))
 
 
 def _reads_remote_files(plans: Sequence[JobPlan]) -> bool:
@@ -144,7 +145,8 @@ def _record(order: Order, around: _Surroundings, plans: Sequence[JobPlan]) -> Ca
         output=place.output,
         outdir_local=place.outdir_local,
         template=template,
-        resources=around.resources,
+        resources=around.attempts.resources,
+        exceptions=around.attempts.exceptions,
         payload=PAYLOAD_NAME,
         payload_sha256="",
         delivery=place.delivery,
@@ -174,7 +176,7 @@ def _files(around: _Surroundings) -> list[str]:
 
 
 def _facts(order: Order, around: _Surroundings, record: CampaignRecord, campaign: str) -> JobFacts:
-    seconds = around.resources.seconds
+    seconds = around.attempts.shortest
     return JobFacts(
         campaign=campaign,
         executor=order.executor,
@@ -215,13 +217,21 @@ def _write_slices(new: NewFolder, record: CampaignRecord, plans: Sequence[JobPla
 
 
 def _write_submit_files(new: NewFolder, record: CampaignRecord, campaign: Campaign) -> None:
-    """Write ``jobs_all`` and one file for each job. The batch room writes ``jobs_all`` anew."""
+    """Write ``jobs_all`` and one file for each job. The batch room writes ``jobs_all`` anew.
+
+    A script of Slurm has one partition and time, so there is one for each queue where there are several.
+    """
     slices = CampaignSlices(dataclasses.replace(record, folder=new.path), campaign)
     tasks = [slices.task(job, 1, record.resources_of(job)) for job in range(len(record.jobs))]
     suffix, text = {"htcondor": (".sub", _condor), "slurm": (".slurm", _slurm)}.get(record.system, ("", None))
     if text is None:
         return
-    new.write(f"jobs_all{suffix}", text(record, tasks))
+    if record.system == "slurm" and record.exceptions:
+        for resources in dict.fromkeys(task.resources for task in tasks):
+            mine = [task for task in tasks if task.resources == resources]
+            new.write(f"jobs_all_{resources.queue}{suffix}", text(record, mine))
+    else:
+        new.write(f"jobs_all{suffix}", text(record, tasks))
     new.write_all(len(tasks), lambda job: [(f"job_{job}{suffix}", text(record, [tasks[job]]).encode())])
 
 

@@ -6,6 +6,8 @@ run options                 jobs
 max-events-per-job: {..}    every dataset alone; a job is full at the number of its sample, or of ``default``
 max-events-per-job: M       in the order of the files, across datasets; a job is full at M events
 scaleout: N                 N jobs of about the same number of events, in the order of the files
+target-time, or scaleout    every dataset alone, into the number of jobs that its measured speed says
+with timings
 ==========================  ==================================================================================
 
 Events of a file are not counted for that: a dataset's ``nevents`` counts evenly for its files. A file is
@@ -65,12 +67,15 @@ class JobPlan:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the run options say. scaleout is None where nobody gave it: its default is not meant for jobs."""
+    """What the run options say. scaleout is None where nobody gave it: its default is not meant for jobs.
+
+    jobs: number of jobs by dataset, where measured speeds say it; max_events wins over it."""
 
     scaleout: int | None = None
     max_events: PerSample | None = None
     chunksize: PerSample = 150_000
     split_files: bool = False
+    jobs: Mapping[str, int] | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Rules:
@@ -89,17 +94,19 @@ def split(filesets: Filesets, rules: Rules, count: Counter | None = None) -> lis
     Raises OptionError when the options do not say how to split, or not for each sample; ConfigurationError
     for a dataset without ``nevents`` where it is needed.
     """
-    if rules.max_events is None and rules.scaleout is None:
+    if rules.max_events is None and rules.scaleout is None and rules.jobs is None:
         raise OptionError(_question(filesets))
     _warn_unknown("max-events-per-job", rules.max_events, filesets)
     _warn_unknown("chunksize", rules.chunksize, filesets)
     budgets = _budgets(filesets, rules)
-    weights = _weights(filesets, needed=rules.max_events is not None)
+    weights = _weights(filesets, needed=rules.max_events is not None or rules.jobs is not None)
     pieces = list(_pieces(filesets, weights, budgets, count if rules.split_files else None))
     if isinstance(rules.max_events, Mapping):
         groups = _by_dataset(pieces, budgets)
     elif rules.max_events is not None:
         groups = _filled(pieces, rules.max_events)
+    elif rules.jobs is not None:
+        groups = _numbered(pieces, rules.jobs)
     else:
         groups = _shared(pieces, rules.scaleout or 1)
     return [_plan(number, group, filesets, rules.chunksize) for number, group in enumerate(groups)]
@@ -128,7 +135,8 @@ def _question(filesets: Filesets) -> str:
         f"Into how many jobs? {len(filesets)} datasets with {events}{files:,} files are to be split, and "
         "neither scaleout nor max-events-per-job says how. Give one of them: `--scaleout 50` makes 50 jobs "
         f"of about {max(1, files // 50)} files each; max-events-per-job: 500_000, in a file for "
-        "--custom-run-options, makes jobs of at most so many events. With dry-run: true nothing is submitted."
+        "--custom-run-options, makes jobs of at most so many events; after --timeit, target-time: 2h makes "
+        "jobs that take so long. With dry-run: true nothing is submitted."
     )
 
 
@@ -183,6 +191,11 @@ def _budgets(filesets: Filesets, rules: Rules) -> dict[str, int]:
             for name, sample in samples.items()
         }
         return {name: max(1, number) for name, number in numbers.items()}
+    if rules.jobs is not None:
+        return {
+            name: max(1, -(-events // rules.jobs[name]))
+            for name, events in _weights(filesets, needed=True).items()
+        }
     total = sum(_weights(filesets, needed=False).values())
     return dict.fromkeys(filesets, max(1, -(-total // (rules.scaleout or 1))))
 
@@ -223,11 +236,20 @@ def _cut(piece: Piece, budget: int) -> Iterator[Piece]:
 
 
 def _by_dataset(pieces: Iterable[Piece], budgets: Mapping[str, int]) -> Iterator[list[Piece]]:
+    for dataset, mine in _apart(pieces).items():
+        yield from _filled(mine, budgets[dataset])
+
+
+def _numbered(pieces: Iterable[Piece], jobs: Mapping[str, int]) -> Iterator[list[Piece]]:
+    for dataset, mine in _apart(pieces).items():
+        yield from _shared(mine, jobs[dataset])
+
+
+def _apart(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
     by_dataset: dict[str, list[Piece]] = {}
     for piece in pieces:
         by_dataset.setdefault(piece.dataset, []).append(piece)
-    for dataset, mine in by_dataset.items():
-        yield from _filled(mine, budgets[dataset])
+    return by_dataset
 
 
 def _filled(pieces: Iterable[Piece], budget: int) -> Iterator[list[Piece]]:
@@ -264,9 +286,7 @@ def _shared(pieces: Sequence[Piece], jobs: int) -> Iterator[list[Piece]]:
 
 
 def _plan(number: int, pieces: Sequence[Piece], filesets: Filesets, chunksize: PerSample) -> JobPlan:
-    by_dataset: dict[str, list[Piece]] = {}
-    for piece in pieces:
-        by_dataset.setdefault(piece.dataset, []).append(piece)
+    by_dataset = _apart(pieces)
     samples = {name: str(filesets[name]["metadata"]["sample"]) for name in by_dataset}
     if isinstance(chunksize, Mapping) and len(set(samples.values())) > 1:
         msg = (

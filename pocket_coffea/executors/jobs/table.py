@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pocket_coffea.executors.jobs.record import JobRecord
 
-__all__ = ["jobs_table"]
+__all__ = ["aligned", "jobs_table"]
 
 _HEAD = ("dataset", "jobs", "events", "files")
 
@@ -25,15 +25,16 @@ def jobs_table(jobs: Sequence[JobRecord]) -> list[str]:
     rows = [(name, *_shown(*numbers)) for name, numbers in totals.items()]
     events, files = sum(job.events for job in jobs), sum(job.files for job in jobs)
     rows.append((f"{len(totals)} datasets", *_shown(len(jobs), events, files)))
-    return [*_aligned([_HEAD, *rows]), *_extremes(jobs)]
+    return [*aligned([_HEAD, *rows]), *_extremes(jobs)]
 
 
 def _shown(jobs: int, events: int, files: int) -> tuple[str, str, str]:
     return f"{jobs:,}", f"{events:,}" if events else "?", f"{files:,}"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+def aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield a line for each row: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         numbers = (f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True))
         yield "  ".join([f"{row[0]:<{widths[0]}}", *numbers])
