@@ -289,14 +289,17 @@ class Blind(LocalProcesses):
         return super().query(ids, since)
 
 
-def test_a_lost_log_is_made_up_for_by_a_question(world):
+def test_a_lost_log_is_made_up_for_by_a_question(world, monkeypatch):
+    """The flag is set before the process has gone, so that it may take a second question."""
+    monkeypatch.setattr("pocket_coffea.batch.watch._DOUBT_EVERY", 1.0)
     here = world([DELIVER], system=Blind)
     monitor = here.monitor()
     watch(monitor, lambda poll: here.flags()[0] is State.DONE)
     assert here.system.asked == 0
     monitor.watch.limits = dataclasses.replace(monitor.watch.limits, log=0.0)
     poll, _ = watch(monitor)
-    assert (poll.exit_code, here.system.asked) == (0, 1)
+    assert poll.exit_code == 0
+    assert here.system.asked >= 1
 
 
 class Forgetful(Blind):
