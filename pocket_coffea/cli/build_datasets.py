@@ -103,19 +103,11 @@ def build_datasets(**arguments: Any) -> None:
     Exit code: 0 all good, 1 wrong definition, options, proxy or set-up, 3 some datasets or files failed,
     6 refused because a dataset is there already.
     """
-    from rich.console import Console
+    from pocket_coffea.cli.errors import logged
 
-    from pocket_coffea.cli.errors import console_writer, ending
-    from pocket_coffea.log import setup_logging
-
-    level = str(arguments["loglevel"]).upper()
-    with ending(level == "DEBUG"):
-        undo = setup_logging(level, console_writer(Console(stderr=True)))
-        try:
-            failures = _run(arguments)
-        finally:
-            undo()
-        sys.exit(_FAILED if failures else 0)
+    with logged(arguments["loglevel"]):
+        failures = _run(arguments)
+    sys.exit(_FAILED if failures else 0)
 
 
 def names(values: tuple[str, ...]) -> tuple[str, ...]:

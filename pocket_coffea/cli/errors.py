@@ -13,7 +13,7 @@ import click
 
 from pocket_coffea.errors import PocketCoffeaError
 
-__all__ = ["INTERRUPTED", "console_writer", "ending"]
+__all__ = ["INTERRUPTED", "console_writer", "ending", "logged"]
 
 INTERRUPTED = 130
 _STYLES = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red", "DEBUG": "dim"}
@@ -54,6 +54,22 @@ def ending(debug: bool = False, hint: str = "") -> Iterator[None]:
             )
         logging.getLogger(__name__).debug("unexpected error", exc_info=exc)
         sys.exit(PocketCoffeaError.exit_code)
+
+
+@contextmanager
+def logged(loglevel: str) -> Iterator[None]:
+    """:func:`ending`, with log messages from ``loglevel`` on shown on standard error until the end."""
+    from rich.console import Console
+
+    from pocket_coffea.log import setup_logging
+
+    level = loglevel.upper()
+    with ending(level == "DEBUG"):
+        undo = setup_logging(level, console_writer(Console(stderr=True)))
+        try:
+            yield
+        finally:
+            undo()
 
 
 def _tell(exc: BaseException, text: str, debug: bool) -> None:

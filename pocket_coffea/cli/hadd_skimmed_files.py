@@ -49,19 +49,11 @@ def hadd_skimmed_files(**arguments: Any) -> None:
     Exit code: 0 all good, 1 wrong options, 3 files could not be merged or are not healthy, 4 nothing to
     merge, 6 refused because files of another merge are there.
     """
-    from rich.console import Console
+    from pocket_coffea.cli.errors import logged
 
-    from pocket_coffea.cli.errors import console_writer, ending
-    from pocket_coffea.log import setup_logging
-
-    level = str(arguments["loglevel"]).upper()
-    with ending(level == "DEBUG"):
-        undo = setup_logging(level, console_writer(Console(stderr=True)))
-        try:
-            failures = _run(arguments)
-        finally:
-            undo()
-        sys.exit(_FAILED if failures else 0)
+    with logged(arguments["loglevel"]):
+        failures = _run(arguments)
+    sys.exit(_FAILED if failures else 0)
 
 
 def _run(arguments: dict[str, Any]) -> int:
