@@ -13,8 +13,8 @@ cd "${JOBS_FOLDER:-$(dirname "$0")}" || exit 70  # HTCondor runs a copy
 job=$1; attempt=$2
 echo "$job $attempt" >> started.txt
 line=$(sed -n "${attempt}p" "plan/$job"); [ -n "$line" ] || line=$(tail -n 1 "plan/$job")
-rm -f "job_$job.idle"; touch "job_$job.running"
-finish() { rm -f "job_$job.running"; touch "job_$job.$1"; }
+touch "job_$job.running"; rm -f "job_$job.idle"  # in this order a reader always finds one
+finish() { touch "job_$job.$1"; rm -f "job_$job.running"; }
 eval "$line"
 """
 DELIVER = "touch output_job_$job; finish done; exit 0"
