@@ -13,7 +13,9 @@ from pocket_coffea.batch.states import ENDED, Attempt, State
 __all__ = ["Limits", "Seen", "Verdict", "reconcile"]
 
 _TIMEOUT_CODE = 75
-_END_FLAGS = frozenset({State.DONE, State.FAILED, State.TIMEOUT})
+_BAD_END_FLAGS = frozenset({State.FAILED, State.TIMEOUT})
+_END_FLAGS = _BAD_END_FLAGS | {State.DONE}
+_CLOCKS = 60.0  # seconds by which clocks may differ
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,9 +61,18 @@ def reconcile(seen: Seen, limits: Limits) -> Verdict:
 
 
 def _is_fresh(seen: Seen) -> bool:
-    """Return whether the flag was set by this attempt; a minute is forgiven for clocks that differ."""
+    """Return whether the flag was set by this attempt."""
     since = seen.flag_time()
-    return since is not None and since > seen.attempt.submitted - 60.0
+    return since is not None and since > seen.attempt.submitted - _CLOCKS
+
+
+def _was_started_again(seen: Seen) -> bool:
+    """Return whether the flag is that of a start which failed, and the batch system has put the job back."""
+    attempt = seen.attempt
+    if attempt.state is not State.IDLE or not attempt.starts or seen.flag not in _BAD_END_FLAGS:
+        return False
+    since = seen.flag_time()
+    return since is not None and since < attempt.changed + _CLOCKS
 
 
 def _ended_with_0(seen: Seen, limits: Limits) -> Verdict:
@@ -88,6 +99,8 @@ def _ended_badly(seen: Seen) -> Verdict:
 
 def _in_queue(seen: Seen, limits: Limits) -> Verdict:
     attempt, now = seen.attempt, seen.now
+    if _was_started_again(seen):
+        return Verdict(State.IDLE)
     if seen.flag in _END_FLAGS and _is_fresh(seen):
         since = seen.flag_time() or now
         late = now - since > limits.log

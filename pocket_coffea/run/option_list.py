@@ -188,8 +188,8 @@ def _jobs() -> Iterator[Option]:
     text = "Where the folders of submissions are made (default: output folder)."
     yield Option("jobs-dir", k.TEXT, text, JOBS)
     yield _flag("dry-run", "Prepare the jobs and do not submit them.", JOBS)
-    text = "How often the batch system restarts a failed job."
-    yield Option("max-retries", k.INTEGER, text, JOBS, minimum=0)
+    text = "How often HTCondor starts a job again whose failure another worker may heal."
+    yield Option("max-retries", k.INTEGER, text, ("condor",), minimum=0)
     yield Option("max-run-time", k.SECONDS, "Longest life of a job [s].", JOBS)
     yield _flag("split-by-category", "Split the output of each job by category.", JOBS)
     text = "Prefix of output paths copied with xrdcp, instead of those of the site."

@@ -13,6 +13,9 @@ from pocket_coffea.batch.slurm import Slurm
 from pocket_coffea.batch.states import Attempt, Resources, State
 from pocket_coffea.batch.tasks import Task, Template
 from pocket_coffea.errors import CommandFailed
+from pocket_coffea.executors.jobs.template import find_place, job_template
+from pocket_coffea.executors.worker_environment import WorkerEnvironment
+from pocket_coffea.sites.book import SiteBook
 from tests.contract.batch_system import BatchSystemContract, Farm
 
 
@@ -119,6 +122,22 @@ def test_a_killed_schedd_and_a_restarted_pool_lose_no_event(condor, fault):
     events = condor.wait(ids.values())
     assert {event.state for event in events} == {State.DONE}
     assert any(states.count(State.RUNNING) > 1 for states in condor.states.values())
+
+
+def test_a_job_is_started_again_unless_its_code_says_that_it_is_of_no_use(shared_folder, fault, tmp_path):
+    site = SiteBook().get("lxplus")
+    place = find_place(site, {}, tmp_path / "job", "/afs/cern.ch/out")
+    asked = job_template(site, {"max-retries": 1}, place, WorkerEnvironment("given"), [], "name")
+    lines = {name: asked.directives[name] for name in ("max_retries", "retry_until")}
+    words = {"queue_directive": "+JobFlavour", "directives": lines}
+    with farm_of(CondorFarm, HTCondor, shared_folder, fault, **words) as farm:
+        need = Resources("longlunch", 120, 1, 100)
+        ids = farm.submit("jobs_all", ("exit", "74"), ("exit", "76"), resources=need)
+        again, once = farm.wait(ids.values())
+        assert (again.exit_code, once.exit_code) == (74, 76)
+        assert sorted(farm.ran()) == ["start 0", "start 0", "start 1"]
+        states = farm.states[ids[0]]
+        assert State.IDLE in states[states.index(State.RUNNING) :]
 
 
 def test_what_the_schedd_refuses_is_reported_with_its_words(condor):

@@ -36,6 +36,9 @@ __all__ = ["SYSTEMS", "Place", "find_place", "job_resources", "job_template", "s
 SYSTEMS = {"htcondor": "htcondor", "slurm": "slurm", "none": "local"}
 #: Seconds in which a job may write down what it has after HTCondor asked it to end.
 _VACATE = 60
+#: Exit codes that another start of the same job does not heal: wrong image, Python or slice, no time or
+#: memory left, an error in the code. ``check-jobs`` decides about them.
+_NOT_RESTARTED = (70, 71, 72, 75, 76, 77)
 _SBATCH = re.compile(r"(?:#SBATCH\s+)?--(?P<name>[a-z][a-z-]*)(?:[= ](?P<value>.*))?")
 _ADDRESS = re.compile(r"roots?://(?P<host>[^/]+)/(?P<path>/.*)")
 
@@ -187,6 +190,9 @@ def _condor_lines(site: Site, options: Mapping[str, Any]) -> dict[str, str]:
         "kill_sig": "SIGTERM",
         **site.directives,
     }
+    if options.get("max-retries"):
+        lines["max_retries"] = str(options["max-retries"])
+        lines["retry_until"] = " || ".join(f"ExitCode =?= {code}" for code in _NOT_RESTARTED)
     if options.get("requirements"):
         lines["requirements"] = str(options["requirements"])
     if options.get("notify-user"):

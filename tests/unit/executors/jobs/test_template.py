@@ -92,6 +92,19 @@ def test_resources_of_a_site():
     assert (lpc.queue, lpc.seconds) == ("workday", 600)
 
 
+def test_htcondor_starts_jobs_again_as_often_as_was_wanted(make_site):
+    site = make_site(batch="htcondor", shared=("/",))
+    place = find_place(site, {}, Path("/x/job"), "/x/out")
+    lines = [
+        job_template(site, options, place, WorkerEnvironment("given"), [], "name").directives
+        for options in ({"max-retries": 3}, {"max-retries": 0}, {})
+    ]
+    assert lines[0]["max_retries"] == "3"
+    assert "ExitCode =?= 76" in lines[0]["retry_until"]
+    assert "74" not in lines[0]["retry_until"]
+    assert all("max_retries" not in each for each in lines[1:])
+
+
 def test_custom_lines_of_slurm_are_options(make_site):
     site = make_site(shared=("/",))
     place = find_place(site, {}, Path("/x/job"), "/x/out")
