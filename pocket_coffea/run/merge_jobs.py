@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pocket_coffea.errors import ConfigurationError, OptionError, ResultsRefused
+from pocket_coffea.executors.jobs.jobs_config_reading import read_quickly
 from pocket_coffea.run.ledger import join_ranges
 from pocket_coffea.run.merge_ledger import PlannedFiles
 
@@ -160,8 +161,9 @@ def _parse(file: Path) -> dict[str, Any]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as quick, where it is
     try:
-        content = yaml.load(file.read_bytes(), Loader=loader)
-    except (OSError, yaml.YAMLError) as exc:
+        text = file.read_text(encoding="utf-8")
+        content = read_quickly(text) or yaml.load(text, Loader=loader)
+    except (OSError, UnicodeError, yaml.YAMLError) as exc:
         msg = f"{file} cannot be read: {exc}"
         raise ConfigurationError(msg) from exc
     if not isinstance(content, dict) or not isinstance(content.get("jobs_list"), dict):

@@ -30,7 +30,8 @@ def load_job_to_group_map(jobs_folder: str | Path) -> tuple[Groups, Groups] | tu
         return None, None
     import yaml
 
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as quick, where it is
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     if not isinstance(content, dict) or not isinstance(content.get("jobs_list"), dict):
         msg = f"{path} has no 'jobs_list'; it was not written by a submission or is damaged"
         raise ConfigurationError(msg)
