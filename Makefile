@@ -68,6 +68,7 @@ bench: setup ## Compare our engine with hand-written coffea, in one run (README 
 	@$(BIN)/python -m tests.bench --output bench-output
 	@$(BIN)/python -W ignore -m tests.bench.merge
 	@$(BIN)/python -W ignore -m tests.bench.prepare
+	@$(BIN)/python -W ignore -m tests.bench.polling
 	@$(BIN)/python -W ignore -m tests.bench.plots
 	@$(BIN)/python -W ignore -m tests.bench.dask_overhead
 	@! ci/lab/lab check >/dev/null || { ci/lab/lab --name bench up --services condor,slurm && \

@@ -32,7 +32,7 @@ __all__ = [
 FLAGS = (State.IDLE, State.RUNNING, State.TIMEOUT, State.FAILED, State.DONE)
 _RANK = {state: rank for rank, state in enumerate(FLAGS)}
 _BY_NAME = {state.value: state for state in FLAGS}
-_NAME = re.compile(r"job_(\d+)\.(idle|running|timeout|failed|done)", re.ASCII)
+_STEM = re.compile(r"job_(\d+)", re.ASCII)
 
 
 class Flag(NamedTuple):
@@ -55,7 +55,6 @@ def read_flags(folder: Path) -> dict[int, Flag]:
     """
     found: dict[int, Flag] = {}
     several: dict[int, list[State]] = {}
-    match = _NAME.fullmatch
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]
@@ -63,10 +62,11 @@ def read_flags(folder: Path) -> dict[int, Flag]:
         msg = f"the jobs folder {folder} cannot be read: {error.strerror or error}."
         raise OutputError(msg) from error
     for name in names:
-        named = match(name)
-        if not named:
+        stem, _, ending = name.rpartition(".")
+        state = _BY_NAME.get(ending)
+        if state is None or not (named := _STEM.fullmatch(stem)):
             continue
-        job, state = int(named[1]), _BY_NAME[named[2]]
+        job = int(named[1])
         if job in found:
             several.setdefault(job, [found[job].state]).append(state)
         else:

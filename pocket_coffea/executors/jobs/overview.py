@@ -5,36 +5,16 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pocket_coffea.batch.campaign import Campaign
 from pocket_coffea.batch.monitor import News, Poll
 from pocket_coffea.batch.states import IN_QUEUE, Attempt, State
 from pocket_coffea.executors.jobs.record import CampaignRecord
 
-__all__ = ["Content", "JobRow", "Overview", "contents", "forecast", "overview"]
-
-
-class Content(NamedTuple):
-    """What a job reads. events is 0 where the metadata does not tell."""
-
-    samples: tuple[str, ...]
-    datasets: tuple[str, ...]
-    events: int
-
-
-def contents(record: CampaignRecord) -> list[Content]:
-    """Return what every job reads; it never changes, so it is worked out once."""
-    return [
-        Content(
-            tuple(dict.fromkeys(each.sample for each in job.datasets)),
-            tuple(dict.fromkeys(each.dataset for each in job.datasets)),
-            job.events,
-        )
-        for job in record.jobs
-    ]
+__all__ = ["JobRow", "Overview", "Rows", "forecast", "overview"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,50 +104,67 @@ class Overview:
         }
 
 
-def overview(
-    record: CampaignRecord,
-    campaign: Campaign,
-    poll: Poll,
-    jobs: Sequence[Content],
-    *,
-    elsewhere: str = "",
-) -> Overview:
-    """Return what a poll of a campaign shows; ``jobs`` are the ``contents`` of the record."""
-    now = time.time()
-    rows = tuple(_rows(jobs, campaign, poll))
-    return Overview(
-        folder=record.folder,
-        name=record.name,
-        executor=record.executor,
-        time=now,
-        jobs=rows,
-        news=poll.news,
-        sent=poll.sent,
-        blacklisted=tuple(sorted(campaign.blacklisted)),
-        seconds_left=forecast(rows, campaign, now),
-        is_over=poll.is_over,
-        elsewhere=elsewhere,
-    )
+class Rows:
+    """The rows of a campaign, kept from look to look: most jobs have not changed since the last one."""
 
+    def __init__(self, record: CampaignRecord) -> None:
+        self._reads = [
+            (
+                tuple(dict.fromkeys(each.sample for each in job.datasets)),
+                tuple(dict.fromkeys(each.dataset for each in job.datasets)),
+                job.events,
+            )
+            for job in record.jobs
+        ]
+        self._known: list[tuple[object, JobRow] | None] = [None] * len(record.jobs)
 
-def _rows(jobs: Sequence[Content], campaign: Campaign, poll: Poll) -> Iterator[JobRow]:
-    for number, (samples, datasets, events) in enumerate(jobs):
-        attempts = campaign.jobs[number].attempts
-        state = poll.states[number]
+    def at(self, campaign: Campaign, poll: Poll) -> tuple[JobRow, ...]:
+        """Return a row for each job, as a poll found it."""
+        return tuple(self._row(number, campaign, poll) for number in range(len(self._reads)))
+
+    def _row(self, number: int, campaign: Campaign, poll: Poll) -> JobRow:
+        attempts, state = campaign.jobs[number].attempts, poll.states[number]
         last = attempts[-1] if attempts else None
-        yield JobRow(
+        given_up = poll.given_up.get(number, "")
+        # all of a row that may change; attempts before the last one do not
+        changing = last and (last.state, last.cause, last.reason, last.host)
+        key = (state, len(attempts), changing, given_up)
+        known = self._known[number]
+        if known and known[0] == key:
+            return known[1]
+        row = JobRow(
             number,
             state.value,
-            samples,
-            datasets,
-            events,
+            *self._reads[number],
             len(attempts),
             last.resources.queue if last else "",
             last.resources.memory_mb if last else 0,
             last.host if last else "",
             "" if state is State.DONE else _reason(attempts),
-            poll.given_up.get(number, ""),
+            given_up,
         )
+        self._known[number] = key, row
+        return row
+
+
+def overview(
+    record: CampaignRecord, campaign: Campaign, poll: Poll, rows: Rows, *, elsewhere: str = ""
+) -> Overview:
+    """Return what a poll of a campaign shows; ``rows`` are kept by the caller."""
+    now, jobs = time.time(), rows.at(campaign, poll)
+    return Overview(
+        folder=record.folder,
+        name=record.name,
+        executor=record.executor,
+        time=now,
+        jobs=jobs,
+        news=poll.news,
+        sent=poll.sent,
+        blacklisted=tuple(sorted(campaign.blacklisted)),
+        seconds_left=forecast(jobs, campaign, now),
+        is_over=poll.is_over,
+        elsewhere=elsewhere,
+    )
 
 
 def _reason(attempts: Sequence[Attempt]) -> str:

@@ -20,7 +20,7 @@ from pocket_coffea.batch.lock import LOCK_NAME, Lock, Owner
 from pocket_coffea.batch.monitor import Monitor, News, Poll
 from pocket_coffea.errors import ConfigurationError, OptionError, OutputError
 from pocket_coffea.executors.jobs.options_file import skip_bad_files
-from pocket_coffea.executors.jobs.overview import Content, Overview, contents, overview
+from pocket_coffea.executors.jobs.overview import Overview, Rows, overview
 from pocket_coffea.executors.jobs.owner import Opened, open_campaign
 from pocket_coffea.executors.jobs.proxy_copy import renew_proxy
 from pocket_coffea.executors.jobs.record import RECORD_NAME, CampaignRecord
@@ -99,7 +99,7 @@ class Watching:
         self.acting = acting
         self._lock = Lock(folder) if acting else None
         self._renewed = 0.0
-        self._contents: list[Content] | None = None
+        self._rows: Rows | None = None
         self._may_have_lost = False  # lines of the batch system's logs, on a disk that was full
         self._open: Opened | None = None
         self._monitor: Monitor | None = None
@@ -213,9 +213,8 @@ class Watching:
 
     def _overview(self, poll: Poll) -> Overview:
         opened = self.opened
-        if self._contents is None:
-            self._contents = contents(opened.record)
-        return overview(opened.record, opened.campaign, poll, self._contents, elsewhere=self.other_monitor())
+        self._rows = self._rows or Rows(opened.record)
+        return overview(opened.record, opened.campaign, poll, self._rows, elsewhere=self.other_monitor())
 
     def other_monitor(self) -> str:
         """Return who else watches and acts on this campaign; empty when nobody does."""
