@@ -218,13 +218,23 @@ class ParslExecutorFactory(ExecutorFactoryABC):
 
     def _end_parsl(self) -> None:
         executor = self._executor
-        if self._problem() is not None and not executor.bad_state_is_set:
+        if not executor.bad_state_is_set and (self._problem() is not None or not _answers(executor)):
             # else Parsl would ask a dead process about its workers, and wait for ever
             executor.set_bad_state_and_fail_all(ProcessingError("closed"))
         try:
             self.dfk.cleanup()
         except Exception as exc:  # noqa: BLE001  (the results are there; what is left is removed by the caller)
             log.warning("Parsl did not end in order: %s: %s", type(exc).__name__, exc)
+
+
+def _answers(executor: Any, seconds: float = 30.0) -> bool:
+    """Return whether the interchange still does: it may be on its way out when a run ends."""
+    try:
+        executor.command_client.run("CONNECTED_BLOCKS", timeout_s=seconds)
+    except Exception as exc:  # noqa: BLE001  (of ZeroMQ, of Parsl: no answer)
+        log.debug("Parsl's interchange does not answer: %s: %s", type(exc).__name__, exc)
+        return False
+    return True
 
 
 def _require_parsl() -> None:

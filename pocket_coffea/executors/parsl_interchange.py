@@ -1,7 +1,8 @@
 """The process between Parsl and its workers: ``python -m pocket_coffea.executors.parsl_interchange``.
 
-It is Parsl's own, but Ctrl-C in a terminal, which reaches every process there, does not end it before the
-run has removed its jobs; and it ends when the run is killed, which its workers notice by missing heartbeats.
+It is Parsl's own, but Ctrl-C in a terminal and the terminal's end, which reach every process there, do not
+end it before the run has removed its jobs; and it ends when the run is killed, which its workers notice by
+missing heartbeats.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def end_with_parent(parent: int, period: float = 2.0) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     end_with_parent(int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid())
     runpy.run_module(MODULE, run_name="__main__", alter_sys=True)

@@ -113,7 +113,7 @@ def _prefix(site: Site, image: PinnedImage, outputdir: str) -> tuple[str, ...]:
     if site.container.runtime != "apptainer":
         return ()
     folders = [fill_in(name, outputdir) for name in (*site.container.binds, *site.shared)]
-    if outputdir:
+    if outputdir and site.batch != "htcondor":  # HTCondor transfers what lies in no shared folder
         folders.append(str(Path(outputdir).absolute()))
     if scratch := _folder_of_scratch(site):
         folders.append(scratch)

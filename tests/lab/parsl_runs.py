@@ -82,9 +82,9 @@ class Running:
     def says(self, pattern: str) -> bool:
         return re.search(pattern, self.text) is not None
 
-    def interrupt(self) -> None:
-        """Send what Ctrl-C in a terminal sends, to every process of the run."""
-        os.killpg(self.process.pid, signal.SIGINT)
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Send what Ctrl-C in a terminal sends, or its end (SIGHUP), to every process of the run."""
+        os.killpg(self.process.pid, number)
 
     def end(self, seconds: float = 240) -> int:
         """Wait for its end and return the exit code."""

@@ -36,12 +36,11 @@ def test_workers_in_the_pinned_image_by_a_prefix(analysis, expected, shared_fold
     assert leaves_nothing(output)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT])
-def test_an_interrupt_closes_everything(number, analysis, shared_folder, until):
+def test_a_closed_terminal_closes_everything(analysis, shared_folder, until):
     output = shared_folder / "out"
     running = analysis.start("dask@T3_CH_PSI", output, OPTIONS, *SMALL)
     until(lambda: running.says(r"[1-9]\d*/\d+ chunks,"), 180)
-    os.killpg(running.process.pid, number)
+    os.killpg(running.process.pid, signal.SIGHUP)
     assert running.end() == 130
     assert leaves_nothing(output)
 

@@ -58,17 +58,17 @@ def test_a_schedd_that_starts_again_costs_nothing(start, expected, output, until
 
 
 @pytest.mark.parametrize(
-    ("executor", "moment"),
+    ("executor", "moment", "number"),
     [
-        ("parsl@RWTH", "Waiting for the first job"),
-        ("parsl@RWTH", "planned in"),
-        ("parsl@CLAIX", "planned in"),
+        ("parsl@RWTH", "Waiting for the first job", signal.SIGINT),
+        ("parsl@RWTH", "planned in", signal.SIGHUP),
+        ("parsl@CLAIX", "planned in", signal.SIGINT),
     ],
 )
-def test_ctrl_c_leaves_nothing(start, output, until, executor, moment):
+def test_ctrl_c_and_a_closed_terminal_leave_nothing(start, output, until, executor, moment, number):
     running = start(executor)
     until(lambda: running.says(moment), 90)
-    running.interrupt()
+    running.interrupt(number)
     assert running.end(60) == 130, running.text
     until(lambda: left_behind(output) == [], 15)
 
