@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["check_jobs"]
 
 _STILL_RUNNING = 5
+#: What to do when all jobs are done, by what they do.
+_NEXT = {
+    "events": "Now merge outputs with merge-outputs -jc {folder}",
+    "skims": "Now give the command hadd-skimmed-files once more: it writes the definition of the datasets",
+}
 #: Options that change jobs, so that they need one of those which send jobs.
 _OF_SENDING = ("use_redirector", "blocklist_sites", "recreate_queue", "skip_bad_files")
 
@@ -131,8 +136,11 @@ def _watch(jobs_folder: Path, arguments: dict[str, Any]) -> int:
     acting = wishes.resubmit or arguments["recreate"] is not None
     with stopping() as stop, Watching(folder, wishes, acting=acting) as watching:
         seen, left = _until_the_end(watching, stop, arguments)
+        work = watching.opened.record.work
     if not arguments["as_json"]:
         _closing_words(seen, folder, left=left, resubmit=wishes.resubmit)
+        if seen.exit_code(acting=wishes.resubmit) == 0:
+            click.echo(_NEXT[work].format(folder=folder))
     return seen.exit_code(acting=wishes.resubmit)
 
 
@@ -186,7 +194,6 @@ def _closing_words(seen: Overview, folder: Path, *, left: bool, resubmit: bool) 
         click.echo("Use --resubmit to resubmit the failed jobs")
     if code == 0:
         click.echo("All jobs are completed")
-        click.echo(f"Now merge outputs with merge-outputs -jc {folder}")
     else:
         click.echo(f"{seen.counts['done']} of {len(seen.jobs)} jobs are done.")
 

@@ -10,10 +10,20 @@ import click
 
 if TYPE_CHECKING:
     from pocket_coffea.datasets.skim_plan import SkimGroup
+    from pocket_coffea.executors.executors_manual_jobs import ExecutorFactoryManualABC
 
 __all__ = ["hadd_skimmed_files"]
 
 _FAILED = 3
+#: Options as they are shown.
+_SHOWN = {
+    "run_options": "--custom-run-options",
+    "site_files": "--site-file",
+    "scaleout": "--scaleout",
+    "check": "--check",
+}
+#: Processes that merge when --scaleout is not given.
+_PROCESSES = 2
 
 
 @click.command("hadd-skimmed-files", context_settings={"max_content_width": 100})
@@ -31,9 +41,22 @@ _FAILED = 3
 @click.option(
     *("-s", "--scaleout"),
     type=click.IntRange(1, 256),
-    default=2,
-    show_default=True,
-    help="Merge so many files at a time, in processes",
+    show_default=str(_PROCESSES),
+    help="Merge so many files at a time, in processes of this machine",
+)
+@click.option(
+    "--executor", help="Submit a batch job for each merged file: condor@SITE, slurm@SITE, jobs@local"
+)
+@click.option(
+    *("-ro", "--custom-run-options", "--run-options", "run_options"),
+    multiple=True,
+    help="With --executor: YAML file with run options (queue, mem-per-worker, ...); later files win",
+)
+@click.option(
+    "--site-file",
+    "site_files",
+    multiple=True,
+    help="With --executor: YAML file with a site of your own (docs/add-a-site.md)",
 )
 @click.option("--overwrite", is_flag=True, help="Replace merged files that are there")
 @click.option("--dry", is_flag=True, help="Write the plan and the dataset definition, and merge nothing")
@@ -46,6 +69,9 @@ def hadd_skimmed_files(**arguments: Any) -> None:
     the current folder are written: hadd.json (what is merged into what) and
     skimmed_dataset_definition_hadd.json (the datasets to run on); with --check hadd_failed.json and .txt.
 
+    With --executor files are merged by batch jobs, which check-jobs watches; the same command, once they are
+    done, writes the definition.
+
     Exit code: 0 all good, 1 wrong options, 3 files could not be merged or are not healthy, 4 nothing to
     merge, 6 refused because files of another merge are there.
     """
@@ -57,12 +83,13 @@ def hadd_skimmed_files(**arguments: Any) -> None:
 
 
 def _run(arguments: dict[str, Any]) -> int:
-    """Plan, and merge or check; return how many files failed."""
+    """Plan, and merge, submit or check; return how many files failed."""
     from pocket_coffea.cli.build_datasets import names
     from pocket_coffea.datasets.skim_definition import PLAN, write_plan
     from pocket_coffea.datasets.skim_plan import plan_groups, skimmed_datasets
     from pocket_coffea.utils.output_file import load_output
 
+    factory = _factory(arguments)
     output = load_output(arguments["output"])
     samples, datasets = names(arguments["filter_samples"]), names(arguments["filter_datasets"])
     files = skimmed_datasets(output, samples, datasets)
@@ -71,6 +98,8 @@ def _run(arguments: dict[str, Any]) -> int:
     click.echo(f"{sum(map(len, files.values()))} files of {len(files)} datasets become {len(groups)}: {PLAN}")
     if arguments["check"]:
         return _check(groups)
+    if factory is not None:
+        return _submit(factory, output, groups, arguments)
     if arguments["dry"]:
         _define(output, groups)
         return 0
@@ -81,12 +110,64 @@ def _folder(given: str) -> str:
     return given if "://" in given else str(Path(given).expanduser().absolute())
 
 
+def _factory(arguments: dict[str, Any]) -> ExecutorFactoryManualABC | None:
+    """Return who submits jobs, None without --executor. Raises OptionError for options that do nothing."""
+    from pocket_coffea.errors import OptionError
+
+    executor = arguments["executor"]
+    names = ("run_options", "site_files") if executor is None else ("scaleout", "check")
+    wrong = [_SHOWN[name] for name in names if arguments[name]]
+    if wrong:
+        what = "without" if executor is None else "with"
+        msg = f"{', '.join(wrong)}: has no effect {what} --executor. Leave it out."
+        raise OptionError(msg)
+    if executor is None:
+        return None
+    from pocket_coffea.run.session import RunRequest
+    from pocket_coffea.run.skim_jobs import merge_factory
+
+    request = RunRequest(
+        cfg="",
+        outputdir=_folder(arguments["outputdir"]),
+        executor=executor,
+        custom_run_options=arguments["run_options"],
+        site_files=arguments["site_files"],
+        flags={"dry-run": True} if arguments["dry"] else {},
+    )
+    return merge_factory(request)
+
+
+def _submit(
+    factory: ExecutorFactoryManualABC,
+    output: dict[str, Any],
+    groups: list[SkimGroup],
+    arguments: dict[str, Any],
+) -> int:
+    """Submit jobs for what is not merged yet; once all is, write the definition."""
+    from pocket_coffea.datasets.skim_definition import DEFINITION
+    from pocket_coffea.datasets.skim_merge import to_merge
+    from pocket_coffea.run.skim_jobs import submit_merges
+
+    todo = to_merge(groups, arguments["overwrite"])
+    click.echo(f"{len(groups) - len(todo)} of {len(groups)} merged files are there")
+    if todo:
+        metadata = output.get("datasets_metadata", {}).get("by_dataset", {})
+        samples = {name: str(values.get("sample", "")) for name, values in metadata.items()}
+        submit_merges(factory, todo, samples)
+    if arguments["dry"] or not todo:
+        _define(output, groups)
+        return 0
+    without = ", without --overwrite," if arguments["overwrite"] else ""
+    click.echo(f"Once the jobs are done, give the same command{without} to write {DEFINITION}.")
+    return 0
+
+
 def _merge(output: dict[str, Any], groups: list[SkimGroup], arguments: dict[str, Any]) -> int:
     from pocket_coffea.cli.build_datasets import progress_bar
     from pocket_coffea.datasets.skim_merge import merge_groups
 
     with progress_bar("Merging files", len(groups)) as progress:
-        result = merge_groups(groups, arguments["scaleout"], arguments["overwrite"], progress)
+        result = merge_groups(groups, arguments["scaleout"] or _PROCESSES, arguments["overwrite"], progress)
     for path, reason in sorted(result.failed.items()):
         click.echo(f"ERROR: {path}: {reason}", err=True)
     click.echo(

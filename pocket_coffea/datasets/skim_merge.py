@@ -20,7 +20,16 @@ from pocket_coffea.datasets.tree_merge import MERGED_FROM, TREES, merge_files
 from pocket_coffea.errors import PocketCoffeaError, ResultsRefused
 from pocket_coffea.utils.transfer import deliver, is_remote
 
-__all__ = ["STATES", "GroupState", "MergedSkims", "group_state", "merge_group", "merge_groups"]
+__all__ = [
+    "STATES",
+    "GroupState",
+    "MergedSkims",
+    "group_state",
+    "merge_group",
+    "merge_groups",
+    "to_merge",
+    "write_merged",
+]
 
 log = logging.getLogger(__name__)
 
@@ -74,15 +83,39 @@ def merge_group(group: SkimGroup) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".hadd_", dir=folder) as scratch:
         local = Path(scratch) / Path(group.output).name
-        nevents = merge_files(group.inputs, local, group.digest)
-        if nevents != group.nevents:
-            msg = (
-                f"{group.output}: its {len(group.inputs)} inputs have {nevents} events, not {group.nevents}."
-            )
-            raise ResultsRefused(msg)
+        write_merged(group.inputs, local, group.nevents, group.digest)
         size = local.stat().st_size
         deliver(local, group.output)
     return size
+
+
+def write_merged(
+    inputs: Sequence[str],
+    local: Path,
+    nevents: int,
+    made_from: str,
+    between: Callable[[], None] = lambda: None,
+) -> None:
+    """Merge inputs that have ``nevents`` events into a file of this machine; see ``tree_merge.merge_files``.
+
+    Raises InputFileError, OutputError, or ResultsRefused when they have another number of events.
+    """
+    found = merge_files(inputs, local, made_from, between)
+    if found != nevents:
+        msg = f"{local.name}: its {len(inputs)} inputs have {found} events, not {nevents}."
+        raise ResultsRefused(msg)
+
+
+def to_merge(groups: Sequence[SkimGroup], overwrite: bool = False) -> list[SkimGroup]:
+    """Return the groups whose merged file is not there and whole; all to ``overwrite``.
+
+    Raises ResultsRefused when a file of another merge is in the way and may not be overwritten.
+    """
+    # what is replaced is not looked at: a server does not let anybody write what is open
+    states = [] if overwrite else [group_state(group) for group in groups]
+    _refuse_others(states)
+    there = {state.group for state in states if state.state == "ok"}
+    return [group for group in groups if group not in there]
 
 
 def merge_groups(
@@ -96,11 +129,8 @@ def merge_groups(
     Raises ResultsRefused, before anything is written, when a file of another merge is in the way and may not
     be overwritten. ``progress`` is called with each file that is done.
     """
-    # what is replaced is not looked at: a server does not let anybody write what is open
-    states = [] if overwrite else [group_state(group) for group in groups]
-    _refuse_others(states)
-    there = [state.group for state in states if state.state == "ok"]
-    todo = [group for group in groups if group not in there]
+    todo = to_merge(groups, overwrite)
+    there = [group for group in groups if group not in set(todo)]
     result = MergedSkims([], there, {})
     for group in there:
         progress(group.output)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import uproot
 
 from pocket_coffea.errors import InputFileError, OutputError
 
-__all__ = ["MERGED_FROM", "TREES", "merge_files"]
+__all__ = ["MERGED_FROM", "TREES", "merge_files", "unreadable_input"]
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ _BLOCK = ("run", "luminosityBlock")
 #: Bytes in memory at which events are written: reading later is quick when baskets are large.
 _BLOCK_BYTES = 100_000_000
 _TOLERANCE = 1e-9
+_CANNOT = " cannot be read:"
 #: For so many blocks there is room in the tree; with more it is written anew, which takes long.
 _BASKETS = 32
 
@@ -89,12 +90,15 @@ class _Sums:
             self.weights.append(float(math.fsum(product)))
 
 
-def merge_files(inputs: Sequence[str], target: Path, made_from: str) -> int:
+def merge_files(
+    inputs: Sequence[str], target: Path, made_from: str, between: Callable[[], None] = lambda: None
+) -> int:
     """Write the events of all inputs, in their order, to a new file; return how many.
 
     Rows of Runs are kept as they are, so that their sums are those of all files; pairs (run, luminosityBlock)
     come once when the tree has nothing else. A branch of bools that some files lack (trigger bits of other
-    periods) is False there, which is said in the log. ``made_from`` is stored under ``merged_from``.
+    periods) is False there, which is said in the log. ``made_from`` is stored under ``merged_from``;
+    ``between`` is called after every block that was written, and may end it all by raising.
 
     The number of events and the sum of genWeight x skimRescaleGenWeight are compared with the inputs'. Raises
     InputFileError for an input that cannot be read or does not fit, OutputError when writing fails or loses
@@ -102,7 +106,7 @@ def merge_files(inputs: Sequence[str], target: Path, made_from: str) -> int:
     """
     try:
         with uproot.recreate(target, compression=uproot.ZSTD(5)) as file:
-            sums = [_merge_tree(file, name, inputs) for name in TREES]
+            sums = [_merge_tree(file, name, inputs, between) for name in TREES]
             file[MERGED_FROM] = made_from
         _compare(target, sums[0])
     except (InputFileError, OutputError):
@@ -115,7 +119,7 @@ def merge_files(inputs: Sequence[str], target: Path, made_from: str) -> int:
     return sums[0].entries
 
 
-def _merge_tree(file: Any, name: str, inputs: Sequence[str]) -> _Sums:
+def _merge_tree(file: Any, name: str, inputs: Sequence[str], between: Callable[[], None]) -> _Sums:
     """Merge one tree; does nothing if no input has it."""
     having = [path for path in inputs if name == TREES[0] or _has(path, name)]
     if not having:
@@ -123,12 +127,14 @@ def _merge_tree(file: Any, name: str, inputs: Sequence[str]) -> _Sums:
     with _opened(having[0], name) as first:
         branches = _Branches.of(first, having[0])
     try:
-        return _write_tree(file, name, having, branches)
+        return _write_tree(file, name, having, branches, between)
     except _OtherBranchesError:
-        return _write_tree(file, name, having, _united(having, name))
+        return _write_tree(file, name, having, _united(having, name), between)
 
 
-def _write_tree(file: Any, name: str, inputs: Sequence[str], branches: _Branches) -> _Sums:
+def _write_tree(
+    file: Any, name: str, inputs: Sequence[str], branches: _Branches, between: Callable[[], None]
+) -> _Sums:
     sums, tree = _Sums(), None
     for block in _blocks(inputs, name, branches):
         sums.add(block)
@@ -137,6 +143,7 @@ def _write_tree(file: Any, name: str, inputs: Sequence[str], branches: _Branches
             types = {key: _type(array) for key, array in content.items()}
             tree = file.mktree(name, types, title=name, initial_basket_capacity=_BASKETS)
         tree.extend(content)
+        between()
     return sums
 
 
@@ -158,7 +165,12 @@ def _open(path: str) -> Any:
 
 def _unreadable(path: str, error: Exception) -> InputFileError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return InputFileError(f"{path} cannot be read: {reason}")
+    return InputFileError(f"{path}{_CANNOT} {reason}")
+
+
+def unreadable_input(error: InputFileError, inputs: Sequence[str]) -> str:
+    """Return the input that cannot be read, as an error of ``merge_files`` says; "" for other errors."""
+    return next((path for path in inputs if str(error).startswith(path + _CANNOT)), "")
 
 
 class _opened:

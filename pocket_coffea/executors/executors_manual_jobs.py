@@ -18,15 +18,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pocket_coffea.errors import ConfigurationError, InputFileError
 from pocket_coffea.executors.executors_base import ExecutorFactoryABC
 from pocket_coffea.executors.jobs.inner_options import WHITELIST, write_inner_options
-from pocket_coffea.executors.jobs.record import CampaignRecord
+from pocket_coffea.executors.jobs.record import CampaignRecord, Work
 from pocket_coffea.executors.jobs.split import JobPlan, Rules, plan_of, split
 from pocket_coffea.sites.book import SiteBook
 from pocket_coffea.sites.site import Batch, Runtime, Site, adjusted
+
+if TYPE_CHECKING:
+    from pocket_coffea.datasets.skim_plan import SkimGroup
 
 __all__ = [
     "INNER_RUN_OPTIONS_FILENAME",
@@ -95,11 +98,25 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
         self.config, self.filesets = config, filesets
         self.configuration = str(Path(outputdir).absolute() / "configurator.pkl")
         splits = self.prepare_splitting(filesets)
-        record = self.prepare_jobs(splits)
+        self._hand_over(self.prepare_jobs(splits))
+
+    def _hand_over(self, record: CampaignRecord) -> None:
         if self.run_options.get("dry-run"):
             self._say_dry(record)
-            return
-        self.submit_jobs(record)
+        else:
+            self.submit_jobs(record)
+
+    def submit_merges(self, groups: Sequence[SkimGroup], samples: Mapping[str, str]) -> None:
+        """Prepare and submit a job for each file that skimmed files are merged into; see :meth:`submit`.
+
+        samples: of which sample a dataset is.
+        """
+        from pocket_coffea.executors.jobs.merge_plan import merge_plans
+        from pocket_coffea.executors.jobs.prepare import prepare
+
+        record = prepare(self._order(work="skims"), None, merge_plans(groups, samples))
+        self._show(record)
+        self._hand_over(record)
 
     def prepare_splitting(self, filesets: Mapping[str, Any]) -> Sequence[Any]:
         """Return the jobs: as :func:`pocket_coffea.executors.jobs.split.split` gives them, or filesets."""
@@ -116,14 +133,18 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
         fit into their queue (NothingToDo for a no, OptionError when there is nobody to ask).
         """
         from pocket_coffea.executors.jobs.prepare import prepare
-        from pocket_coffea.executors.jobs.table import jobs_table
 
         plans = self._plans(splits)
         run_times = self._forecast(plans, asks=not self.run_options.get("dry-run"))
         record = prepare(self._order(run_times), self.config, plans)
+        self._show(record)
+        return record
+
+    def _show(self, record: CampaignRecord) -> None:
+        from pocket_coffea.executors.jobs.table import jobs_table
+
         for line in jobs_table(record.jobs):
             log.info("%s", line)
-        return record
 
     def show_forecast(self, filesets: Mapping[str, Any]) -> None:
         """Show into which jobs datasets would be split, and how long they would take; nothing is written."""
@@ -152,7 +173,7 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
             require_fit(forecast, attempts, self.run_options)
         return run_times
 
-    def _order(self, run_times: Sequence[float] | None = None) -> Any:
+    def _order(self, run_times: Sequence[float] | None = None, work: Work = "events") -> Any:
         from pocket_coffea.executors.jobs.folder import jobs_folder
         from pocket_coffea.executors.jobs.prepare import Order
 
@@ -170,6 +191,7 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
             configuration=self.configuration,
             extra_lines=self.get_worker_env(),
             run_times=run_times,
+            work=work,
         )
 
     def submit_jobs(self, jobs_config: CampaignRecord) -> None:

@@ -87,6 +87,8 @@ def _merged_of(jobs: Path) -> Path | None:
 
 
 def _jobs_below(folder: Path) -> Path | None:
-    """Return the one campaign in a folder or directly below it; None when there is none, or several."""
+    """Return the one campaign in a folder or directly below it; of several that in ``job``, if it is there,
+    since others have other names (``hadd``); else None."""
     found = [each.parent for each in (*folder.glob(LEDGER_NAME), *folder.glob(f"*/{LEDGER_NAME}"))]
-    return found[0] if len(found) == 1 else None
+    usual = [each for each in found if each == folder / "job"]
+    return next(iter(usual or found)) if len(usual or found) == 1 else None

@@ -1,8 +1,9 @@
 """One batch job: ``python -m pocket_coffea.run.job job.json SCRATCH BACK <arguments of the job>``.
 
-It checks what it was given, processes its slice, checks its own output, delivers it and says how it went.
-``job.sh`` (executors/jobs/wrapper.py) starts it and passes on the arguments of the batch system: number,
-slice, sha256 of the slice, chunksize, attempt, seconds, cpus. The batch system fetches files from BACK.
+It checks what it was given, processes its slice (or merges the skimmed files in it), checks its own output,
+delivers it and says how it went. ``job.sh`` (executors/jobs/wrapper.py) starts it and passes on the arguments
+of the batch system: number, slice, sha256 of the slice, chunksize, attempt, seconds, cpus. The batch system
+fetches files from BACK.
 
 =========  ============================================================================
 exit code  means
@@ -28,7 +29,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from pocket_coffea.executors.jobs.payload import load_slice, read_slice, sha256_
 from pocket_coffea.log import setup_logging
 from pocket_coffea.run.job_clock import JobClock
 from pocket_coffea.run.job_delivery import Parcel, deliver_all
+from pocket_coffea.run.job_merging import SkimMerge
 from pocket_coffea.run.job_processing import SliceRun, checked_output, split_by_category, writes_files
 from pocket_coffea.run.job_report import (
     DELIVERY,
@@ -107,7 +109,7 @@ class Attempt:
         self.arguments = arguments
         self.facts = facts
         self.scratch = scratch
-        self.processing: SliceRun | None = None
+        self.processing: SliceRun | SkimMerge | None = None
         self.outputs: list[dict[str, Any]] = []
         self.began = float(os.environ.get(BEGAN) or time.time())
         self.clock = JobClock(self.began, arguments.seconds, facts.margin, facts.grace, self._too_late)
@@ -138,11 +140,21 @@ class Attempt:
     # -- the steps
 
     def _work(self) -> None:
+        slice_ = self._given()
+        parcels = self._merged(slice_) if self.facts.work == "skims" else self._processed(slice_)
+        deliver_all(parcels, self.facts, self.arguments.back, self.arguments.job)
+        self.outputs = [parcel.about() for parcel in parcels]
+
+    def _merged(self, slice_: Mapping[str, Any]) -> list[Parcel]:
+        merge = self.processing = SkimMerge(slice_["filesets"], self.clock, self.scratch)
+        return [Parcel.of(file, destination) for file, destination in merge.run()]
+
+    def _processed(self, slice_: Mapping[str, Any]) -> list[Parcel]:
         arguments, facts = self.arguments, self.facts
-        slice_, config = self._given()
+        config = _configurator(arguments.slice)
         self._take_up(writes_files(config))
         os.environ[READ_SECONDS] = str(facts.read_seconds)
-        self.processing = SliceRun(
+        run = self.processing = SliceRun(
             facts,
             arguments.slice,
             slice_["filesets"],
@@ -154,17 +166,16 @@ class Attempt:
             scratch=self.scratch,
             checkpoints=self.checkpoints,
         )
-        path = self.processing.run()
+        path = run.run()
         checked_output(path, slice_["filesets"])
         files = split_by_category(path, arguments.job) if facts.split_by_category else [path]
         parcels = [Parcel.of(file, f"{facts.target.rstrip('/')}/{file.name}") for file in files]
-        if kept := self.processing.kept:
+        if kept := run.kept:
             parcels += [Parcel.of(file, destination) for file, destination in staged(kept.stage)]
-        deliver_all(parcels, facts, arguments.back, arguments.job)
-        self.outputs = [parcel.about() for parcel in parcels]
+        return parcels
 
-    def _given(self) -> tuple[dict[str, Any], Any]:
-        """Return the slice and the Configurator of it. Raises WrongPayload."""
+    def _given(self) -> dict[str, Any]:
+        """Return the slice. Raises WrongPayload."""
         arguments = self.arguments
         try:
             found = sha256_of(arguments.slice)
@@ -175,12 +186,12 @@ class Attempt:
                 )
                 raise WrongPayload(msg)
             slice_ = read_slice(arguments.slice)
-            if slice_["payload_sha256"] != self.facts.payload_sha256:
-                msg = f"{arguments.slice} belongs to another configuration than this campaign."
-                raise WrongPayload(msg)
-            return slice_, load_slice(arguments.slice)
         except InputFileError as error:
             raise WrongPayload(str(error)) from error
+        if slice_["payload_sha256"] != self.facts.payload_sha256:
+            msg = f"{arguments.slice} belongs to another configuration than this campaign."
+            raise WrongPayload(msg)
+        return slice_
 
     # -- completed chunks
 
@@ -273,6 +284,14 @@ class Attempt:
             "image": self.facts.image,
             "chunks_kept": kept,
         }
+
+
+def _configurator(path: Path) -> Any:
+    """Return the Configurator of a slice. Raises WrongPayload."""
+    try:
+        return load_slice(path)
+    except InputFileError as error:
+        raise WrongPayload(str(error)) from error
 
 
 def _say(text: str, _level: str) -> None:

@@ -27,7 +27,7 @@ ALLOWED = {
     "batch": BASE | {"utils"},
     "executors": BASE | {"utils", "images", "batch", "sites", "datasets"},
     "plotting": BASE | {"utils", "parameters", "executors"},
-    "run": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "sites"},
+    "run": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "sites", "datasets"},
     "report": BASE | {"utils", "parameters", "batch", "executors", "run", "plotting"},
     "scripts": BASE | {"utils", "lib", "parameters", "config", "workflows", "executors", "run", "datasets"},
     "cli": BASE

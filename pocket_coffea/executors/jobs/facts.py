@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pocket_coffea.errors import InputFileError
-from pocket_coffea.executors.jobs.record import Way
+from pocket_coffea.executors.jobs.record import Way, Work
 from pocket_coffea.utils.atomic import write_whole
 
 __all__ = [
@@ -42,7 +42,8 @@ class JobFacts:
     (path, address) of the site: what lies below a path that is not mounted is written to address + path.
     margin: how long before the time limit a job stops by itself. grace: how long it may go on after it was
     asked to end. read_retries, read_seconds: attempts for a file, and the wall clock of one read.
-    delivery_retries: attempts to copy a file. workers: in what the job runs, for the provenance.
+    delivery_retries: attempts to copy a file. work: what the jobs do; payload_sha256 is empty where that
+    takes no Configurator. workers: in what the job runs, for the provenance.
     """
 
     campaign: str
@@ -60,6 +61,7 @@ class JobFacts:
     delivery_retries: int = 3
     delivery_seconds: float = 1800.0
     image: str = ""
+    work: Work = "events"
     workers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_text(self) -> str:

@@ -190,6 +190,9 @@ def restored(content: bytes) -> Any:
 
 
 def _restricted(values: Mapping[str, Any]) -> Any:
+    if not values["payload_sha256"]:
+        msg = f"job {values['job']} merges skimmed files: it has no configuration. hadd.json tells its files."
+        raise InputFileError(msg)
     payload = _payload(values)
     config = cloudpickle.loads(payload)
     config.set_filesets_manually(values["filesets"])

@@ -27,7 +27,7 @@ from pocket_coffea.executors.jobs.jobs_config import JOBS_CONFIG, jobs_config_te
 from pocket_coffea.executors.jobs.owner import CampaignSlices
 from pocket_coffea.executors.jobs.payload import PAYLOAD_NAME, slice_bytes, write_payload
 from pocket_coffea.executors.jobs.queues import FirstAttempts, first_attempts
-from pocket_coffea.executors.jobs.record import CampaignRecord, JobRecord, Rung, config_name
+from pocket_coffea.executors.jobs.record import CampaignRecord, JobRecord, Rung, Work, config_name
 from pocket_coffea.executors.jobs.split import JobPlan
 from pocket_coffea.executors.jobs.template import (
     SYSTEMS,
@@ -55,7 +55,8 @@ class Order:
     """What is to be prepared. site: with what the run options replace. folder: the jobs folder to be.
 
     output: a folder or an address. configuration: the pickled Configurator for merging. extra_lines: shell
-    lines of a factory's ``get_worker_env``. run_times: forecast of each job [s], for ``queue: auto``.
+    lines of a factory's ``get_worker_env``. run_times: forecast of each job [s], for ``queue: auto``. work:
+    what the jobs do.
     """
 
     executor: str
@@ -67,6 +68,7 @@ class Order:
     configuration: str
     extra_lines: Sequence[str] = ()
     run_times: Sequence[float] | None = None
+    work: Work = "events"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class _Surroundings:
 
 
 def prepare(order: Order, config: Any, plans: Sequence[JobPlan]) -> CampaignRecord:
-    """Write the jobs folder and return its record; nothing is submitted.
+    """Write the jobs folder and return its record; nothing is submitted. Only events need a ``config``.
 
     Raises ConfigurationError, ResultsRefused, InvalidValue for names that the batch system cannot be told,
     OutputError. Nothing is left behind then.
@@ -89,7 +91,8 @@ def prepare(order: Order, config: Any, plans: Sequence[JobPlan]) -> CampaignReco
     around = _surroundings(order, plans)
     record = _record(order, around, plans)
     with NewFolder(record.folder) as new:
-        record = dataclasses.replace(record, payload_sha256=write_payload(new.path, config))
+        if record.payload:
+            record = dataclasses.replace(record, payload_sha256=write_payload(new.path, config))
         for path in around.extra:
             new.copy(path)
         campaign = Campaign.create(new.path, record.system, len(plans))
@@ -102,7 +105,8 @@ def prepare(order: Order, config: Any, plans: Sequence[JobPlan]) -> CampaignReco
         (new.path / record.template.logs).mkdir()
         _write_slices(new, record, plans)
         _write_submit_files(new, record, campaign)
-        new.write(JOBS_CONFIG, jobs_config_text(record, plans, order.configuration))
+        if order.work == "events":
+            new.write(JOBS_CONFIG, jobs_config_text(record, plans, order.configuration))
         record.write(new.path)
     return record
 
@@ -134,7 +138,9 @@ def _record(order: Order, around: _Surroundings, plans: Sequence[JobPlan]) -> Ca
     site, place = order.site, around.place
     image = around.environment.provenance.get("image") or {}
     template = job_template(
-        site, order.options, place, around.environment, _files(around), f"PocketCoffea {order.name}"
+        *(site, order.options, place, around.environment),
+        _files(around, order.work),
+        f"PocketCoffea {order.name}",
     )
     return CampaignRecord(
         name=order.name,
@@ -147,7 +153,7 @@ def _record(order: Order, around: _Surroundings, plans: Sequence[JobPlan]) -> Ca
         template=template,
         resources=around.attempts.resources,
         exceptions=around.attempts.exceptions,
-        payload=PAYLOAD_NAME,
+        payload=PAYLOAD_NAME if order.work == "events" else "",
         payload_sha256="",
         delivery=place.delivery,
         flags=place.flags,
@@ -158,12 +164,13 @@ def _record(order: Order, around: _Surroundings, plans: Sequence[JobPlan]) -> Ca
         image_digest=str(image.get("digest", "")),
         split_by_category=bool(order.options.get("split-by-category")),
         outputdir=order.output,
+        work=order.work,
     )
 
 
-def _files(around: _Surroundings) -> list[str]:
+def _files(around: _Surroundings, work: Work) -> list[str]:
     """Return the names of the files that every job needs."""
-    names = [PAYLOAD_NAME, FACTS_NAME, OPTIONS_NAME, SCRIPT]
+    names = [*([PAYLOAD_NAME] if work == "events" else []), FACTS_NAME, OPTIONS_NAME, SCRIPT]
     if around.environment.expectation is not None:
         names.append(EXPECTATION)
     if around.proxy is not None:
@@ -189,6 +196,7 @@ def _facts(order: Order, around: _Surroundings, record: CampaignRecord, campaign
         # short queues have little time to spare
         margin=max(5.0, min(120.0, 0.1 * seconds)) if seconds else 120.0,
         image=record.image_digest,
+        work=record.work,
         workers={"site": order.site.name, **around.environment.provenance},
     )
 

@@ -26,6 +26,7 @@ __all__ = [
     "JobSlice",
     "Rung",
     "Way",
+    "Work",
     "config_name",
     "output_name",
 ]
@@ -34,6 +35,8 @@ RECORD_NAME = "campaign.json"
 VERSION = 1
 #: How outputs get to their place: ``cp`` by the job, XRootD by the job, or the batch system's transfer.
 Way = Literal["copy", "xrootd", "transfer"]
+#: What jobs do: process events with a Configurator, or merge skimmed files.
+Work = Literal["events", "skims"]
 
 
 class JobSlice(NamedTuple):
@@ -92,7 +95,7 @@ class CampaignRecord:
     outdir_local: str | None  # the mounted view of ``output``; None where there is none
     template: Template
     resources: Resources  # of first attempts
-    payload: str  # name of the pickled Configurator in the folder
+    payload: str  # name of the pickled Configurator in the folder; empty for jobs without one
     payload_sha256: str
     delivery: Delivery
     #: Whether jobs reach the folder, and write flags and reports there themselves.
@@ -106,6 +109,7 @@ class CampaignRecord:
     image_digest: str = ""
     split_by_category: bool = False
     outputdir: str = ""  # -o as it was given
+    work: Work = "events"
     version: int = VERSION
 
     def resources_of(self, job: int) -> Resources:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -212,3 +213,93 @@ def test_do_hadd_for_programs(small, tmp_path):
     assert target.stat().st_mtime_ns == stamp
     with pytest.raises(InputFileError, match="none"):
         do_hadd((str(target), [*files, str(tmp_path / "none.root")]))
+
+
+@pytest.fixture
+def jobs(hadd, tmp_path):
+    """Return ``jobs(..., code=0)``: hadd-skimmed-files by processes of this machine, without --scaleout."""
+
+    def call(*options, code=0):
+        words = ["hadd-skimmed-files", "-fl", "skim.coffea", "-o", "merged", "--executor", "jobs@local"]
+        result = CliRunner().invoke(main, [*words, *options])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return call
+
+
+def check_jobs(*options, code=0):
+    result = CliRunner().invoke(main, ["check-jobs", "-j", "merged", "--interval", "0.5", *options])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_jobs_merge_what_the_command_merges(jobs, hadd, small, tmp_path):
+    output = load_output(Path("skim.coffea"))
+    for name, files in output["skimmed_files"].items():  # relative, as runs write them
+        output["skimmed_files"][name] = [os.path.relpath(path) for path in files]
+    save_output(output, Path("skim.coffea"))
+    said = jobs("-f", "2", "--overwrite")
+    plan = json.loads(Path("hadd.json").read_text())
+    outputs = [output for entry in plan.values() for output in entry["files"]]
+    assert f"Submitted {len(outputs)} jobs with jobs@local" in said
+    assert not Path("skimmed_dataset_definition_hadd.json").exists()
+    assert "check-jobs" in jobs("-f", "2", code=1)
+    said = check_jobs("--resubmit")
+    assert "All jobs are completed" in said
+    assert "hadd-skimmed-files" in said
+    assert f"{len(outputs)} of {len(outputs)} merged files are there" in jobs("-f", "2")
+    assert "look healthy" in hadd("-f", "2", "--check")
+    assert sorted(map(str, (tmp_path / "merged").glob("*/*.root"))) == sorted(outputs)
+    by_jobs = Path("skimmed_dataset_definition_hadd.json").read_text()
+    before = {path: uproot.open(path)["Events"].arrays(library="np") for path in outputs}
+    hadd("-f", "2", "--overwrite")
+    assert Path("skimmed_dataset_definition_hadd.json").read_text() == by_jobs
+    for path, arrays in before.items():
+        again = uproot.open(path)["Events"].arrays(library="np")
+        assert all((arrays[name] == again[name]).all() for name in again)
+        assert set(arrays) == set(again) == {"event", "genWeight"}
+
+
+def test_jobs_that_cannot_read_or_do_not_fit_say_so(jobs, small, tmp_path):
+    output = load_output(Path("skim.coffea"))
+    output["skimmed_files"][DY][0] = str(tmp_path / "lost.root")
+    output["nskimmed_events"][DATA] = [7, 9]
+    save_output(output, Path("skim.coffea"))
+    options = Path("options.yaml")
+    options.write_text("job-name: again\nmem-per-worker: 1GB\n")
+    jobs("-f", "4", "-ro", str(options))
+    said = check_jobs("--resubmit", "--max-resubmit", "1", "--backoff", "0", code=3)
+    assert "lost.root cannot be read" in said
+    assert "have 15 events, not 16" in said
+    reports = [json.loads(path.read_text()) for path in Path("merged/again/logs").glob("job_*.json")]
+    lost = [report for report in reports if report["exit_code"] == 73]
+    assert {tuple(report["unreadable"]) for report in lost} == {(str(tmp_path / "lost.root"),)}
+    assert [report["reason"] for report in reports if report["exit_code"] == 76]
+    merged = sorted(path.name for path in Path("merged").glob("*/*.root"))
+    assert merged == [f"{DY}_2.root"]
+
+
+def test_jobs_are_prepared_only(jobs):
+    said = jobs("--dry")
+    assert "Dry run, not submitting jobs" in said
+    names = {path.name for path in Path("merged/hadd").iterdir()}
+    assert {"campaign.json", "job.sh", "config_job_0.pkl", "job_1.idle"} <= names
+    assert not names & {"configurator.pkl", "jobs_config.yaml"}
+    result = CliRunner().invoke(main, ["inspect-job", "merged/hadd/config_job_0.pkl"])
+    assert "merges skimmed files" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--scaleout", "2"], "--scaleout: has no effect with --executor"),
+        (["--check"], "--check: has no effect with --executor"),
+        (["--executor", "dask@lxplus"], "files are merged by batch jobs"),
+        (["--executor", "jobs@nowhere"], "nowhere"),
+        (["--executor", "condor@lxplus"], "lxplus"),
+    ],
+)
+def test_wrong_options_of_jobs(jobs, options, message):
+    assert message in jobs(*options, code=1)
+    assert not Path("hadd.json").exists()
