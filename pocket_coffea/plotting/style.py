@@ -159,8 +159,9 @@ class Style:
             if key not in _SYSTEMATICS_KEYS:
                 msg = f"plotting_style.systematics.{key} is not known. {did_you_mean(key, _SYSTEMATICS_KEYS)}"
                 raise InvalidValue(msg)
-        found = section.get("year_correlation") or {}
-        if not isinstance(found, Mapping):
+        found = section.get("year_correlation")
+        found = {} if found is None else found
+        if not isinstance(found, Mapping):  # one number, which may be 0, for all
             found = {"default": found}
         for name, value in found.items():
             place = f"plotting_style.systematics.year_correlation.{name}"

@@ -123,6 +123,7 @@ def test_what_is_not_there_is_named(histograms, metadata):
         ({"rescale_samples": {"TT": "two"}}, "not a number"),
         ({"rebin": {"mll": "2"}}, "a list is needed"),
         ({"systematics": {"year_correlation": {"JES": 2}}}, "from 0 to 1"),
+        ({"systematics": {"year_correlation": False}}, "False is not a correlation"),
         ({"systematics": {"year_corelation": 1}}, "Did you mean 'year_correlation'"),
         ({"only_samples": "TT"}, "a list needed"),
         ({"blind_hists": {"histograms": {"JetGood_pt": [3, 1]}}}, "not a range"),

@@ -42,6 +42,7 @@ def test_the_band_is_the_sum_in_quadrature_of_each_side(histograms, metadata):
     np.testing.assert_allclose(band.ratio_up, 1 + band.err_up / [140, 70, 30])
 
 
+@pytest.mark.parametrize("of_all", [False, True])
 @pytest.mark.parametrize(
     ("correlation", "up"),
     [
@@ -50,13 +51,13 @@ def test_the_band_is_the_sum_in_quadrature_of_each_side(histograms, metadata):
         (0.0, np.sqrt([4**2 + 14**2, 0 + 5**2, 0 + 2**2])),
     ],
 )
-def test_years_are_correlated_as_the_style_says(histograms, metadata, correlation, up):
+def test_years_are_correlated_as_the_style_says(histograms, metadata, correlation, up, of_all):
     stack = stack_of(
         histograms,
         metadata,
         ("2017", "2018"),
         exclude_samples=["HH"],
-        systematics={"year_correlation": {"JES": correlation}},
+        systematics={"year_correlation": correlation if of_all else {"JES": correlation}},
     )
     np.testing.assert_allclose(stack.total.values, [220, 110, 50])
     found = stack.systematics["JES"].err_up
