@@ -41,8 +41,7 @@ _PROCESSES = 2
 @click.option(
     *("-s", "--scaleout"),
     type=click.IntRange(1, 256),
-    show_default=str(_PROCESSES),
-    help="Merge so many files at a time, in processes of this machine",
+    help=f"Merge so many files at a time, in processes of this machine (default {_PROCESSES})",
 )
 @click.option(
     "--executor", help="Submit a batch job for each merged file: condor@SITE, slurm@SITE, jobs@local"
