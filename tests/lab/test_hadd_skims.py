@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uproot
+import yaml
 
-from ci.lab.layout import VENV
+from ci.lab.layout import PROJECT, VENV
 from ci.lab.process import run
 from ci.lab.services.xrootd import SITES
 from pocket_coffea.utils.output_file import save_output
@@ -18,6 +19,16 @@ from pocket_coffea.utils.output_file import save_output
 FOLDER = f"/store/user/physicist/hadd-{os.getpid()}"
 KIT = f"root://{SITES['kit'].address}"
 EVENTS = (5, 7, 3)
+COMMAND = VENV / "bin" / "pocket-coffea"
+#: Both sides run the lab's own environment.
+OPTIONS = {
+    "local-virtualenv": True,
+    "shared-folders": ["/shared", "/opt/venv", str(PROJECT)],
+    "submit-hosts": ["lab.site"],
+    "queue": "workday",
+    "mem-per-worker": "1GB",
+    "disk-per-worker": "100MB",
+}
 
 
 @pytest.fixture
@@ -30,7 +41,7 @@ def skim(tmp_path: Path) -> Path:
         with uproot.recreate(local) as file:
             file.mktree("Events", {name: values.dtype for name, values in content.items()}).extend(content)
         files.append(f"{KIT}/{FOLDER}/in/{number}.root")
-        run(["xrdcp", "--silent", "--path", local, files[-1]], timeout=60)
+        run(["xrdcp", "--force", "--silent", "--path", local, files[-1]], timeout=60)
     metadata = {"sample": "DY", "year": "2018", "isMC": "True", "xsec": "1", "size": "1000"}
     output = {
         "skimmed_files": {"DY": files},
@@ -46,8 +57,8 @@ def skim(tmp_path: Path) -> Path:
 
 def test_inputs_and_outputs_on_a_server(skim):
     def hadd(*options: str, code: int = 0) -> str:
-        command = [VENV / "bin" / "pocket-coffea", "hadd-skimmed-files", "-fl", "skim.coffea", "-s", "1"]
-        done = run([*command, "-o", f"{KIT}/{FOLDER}/out", "-f", "2", *options], cwd=skim, check=False)
+        words = [COMMAND, "hadd-skimmed-files", "-fl", "skim.coffea", "-s", "1"]
+        done = run([*words, "-o", f"{KIT}/{FOLDER}/out", "-f", "2", *options], cwd=skim, check=False)
         assert done.returncode == code, done.stdout
         return done.stdout
 
@@ -60,3 +71,19 @@ def test_inputs_and_outputs_on_a_server(skim):
     run(["xrdfs", KIT, "rm", f"{FOLDER}/out/DY/DY_2.root"], timeout=60)
     assert "1 files merged, 1 were there" in hadd()
     assert "2 files merged, 0 were there" in hadd("--overwrite")
+
+
+def test_jobs_of_htcondor_merge_what_a_server_has(skim, shared_folder):
+    (skim / "options.yaml").write_text(yaml.safe_dump({**OPTIONS, "jobs-dir": str(shared_folder)}))
+    output = f"{KIT}/{FOLDER}/by_jobs"
+    words = [COMMAND, "hadd-skimmed-files", "-fl", "skim.coffea", "-o", output, "-f", "2"]
+    words += ["--executor", "condor@lxplus", "-ro", "options.yaml"]
+    assert "Submitted 2 jobs with condor@lxplus" in run(words, cwd=skim).stdout
+    watch = [COMMAND, "check-jobs", "-j", shared_folder, "--resubmit", "--interval", "0.5"]
+    assert "All jobs are completed" in run(watch, cwd=skim, timeout=400).stdout
+    assert "2 of 2 merged files are there" in run(words, cwd=skim).stdout
+    (entry,) = json.loads((skim / "skimmed_dataset_definition_hadd.json").read_text()).values()
+    assert entry["files"] == [f"{output}/DY/DY_{n}.root" for n in (1, 2)]
+    report = json.loads((shared_folder / "hadd" / "logs" / "job_0.1.json").read_text())
+    assert (report["exit_code"], report["events"]) == (0, 12)
+    assert [each["path"] for each in report["outputs"]] == entry["files"][:1]
