@@ -40,7 +40,8 @@ SHOWN = 20
 )
 @click.option(
     *("-cd", "--cache_dir", "--cache-dir"),
-    help="Has no effect: no intermediate files are written",
+    help="Folder for copies of inputs that are on a server, each for as long as it is read; default: that of "
+    "temporary files",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the progress in detail")
 @click.option("-f", "--force", is_flag=True, help="Overwrite the result of an earlier merge")
@@ -77,7 +78,8 @@ SHOWN = 20
     help="Add up outputs that were made with different images, code or configurations (repeatable)",
 )
 def merge_outputs(**arguments: Any) -> None:
-    """Merge outputs into one: FILES, or with -jc the outputs of all jobs of a submission.
+    """Merge outputs into one: FILES (paths, or addresses root://host//path), or with -jc the outputs of all
+    jobs of a submission.
 
     The result has every event once: what is in two inputs is refused by name, what is missing is reported by
     dataset, file and range of entries, and refused without --skip-check.
@@ -102,12 +104,8 @@ def merge_outputs(**arguments: Any) -> None:
 
 
 def _merge(arguments: dict[str, Any]) -> MergeReport:
-    import logging
-
     from pocket_coffea.run import merge
 
-    if arguments.pop("cache_dir") is not None:
-        logging.getLogger(__name__).warning("--cache_dir has no effect: no intermediate files are written")
     given = ",".join(arguments.pop("configurations"))
     configurations = tuple(name.strip() for name in given.split(",") if name.strip())
     return merge.merge_outputs(merge.MergeRequest(configurations=configurations, **arguments))

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from pocket_coffea.errors import OptionError, ResultsRefused, did_you_mean
 from pocket_coffea.run.merge_config import Configurations
-from pocket_coffea.run.merge_jobs import JobsFolder, local, read_jobs
+from pocket_coffea.run.merge_jobs import JobsFolder, read_jobs
 from pocket_coffea.run.merge_ledger import Gap
 from pocket_coffea.run.merge_provenance import KINDS
 from pocket_coffea.run.merge_read import MemoryLimit, natural_order
+from pocket_coffea.run.merge_source import RemoteOutput, Source, look_up, output_at, size_of
 from pocket_coffea.run.merge_task import MergeTask
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.run.split import named
@@ -34,7 +35,9 @@ CATEGORIES_PER_BLOCK = 8
 
 @dataclass(frozen=True)
 class MergeRequest:
-    """What is asked for on the command line; see ``pocket-coffea merge-outputs --help``."""
+    """What is asked for on the command line; see ``pocket-coffea merge-outputs --help``.
+
+    cache_dir: folder for copies of inputs that are on a server; None for that of temporary files."""
 
     files: Sequence[str] = ()
     output: str | None = None
@@ -42,6 +45,7 @@ class MergeRequest:
     configurations: Sequence[str] = ()
     reduction: int = 5
     max_mem_gb: float | None = None
+    cache_dir: str | None = None
     force: bool = False
     replace: bool = False
     skip_check: bool = False
@@ -101,7 +105,7 @@ def merge_outputs(request: MergeRequest) -> MergeReport:
     if request.jobs_config is not None:
         return _merge_jobs(request, limit)
     inputs = _existing(request.files)
-    target = local(Path(), request.output)
+    target = _target(request.output)
     _check_targets([target], inputs, request)
     configurations = Configurations(request.configurations) if request.configurations else None
     base = inputs[0] if request.replace else None
@@ -114,7 +118,7 @@ def merge_outputs(request: MergeRequest) -> MergeReport:
     return task.report
 
 
-Deliver = Callable[[MergeTask, Sequence[Path], Path, Path | None], None]
+Deliver = Callable[[MergeTask, Sequence[Source], Path, Source | None], None]
 
 
 @contextlib.contextmanager
@@ -123,7 +127,7 @@ def _all_or_none(report: MergeReport) -> Iterator[Deliver]:
     does."""
     done: list[tuple[Path, Path, SkimDefinition | None, MergeTask]] = []
 
-    def deliver(task: MergeTask, inputs: Sequence[Path], target: Path, base: Path | None) -> None:
+    def deliver(task: MergeTask, inputs: Sequence[Source], target: Path, base: Source | None) -> None:
         part = target.with_name(f".merging-{os.getpid()}.{target.name}")
         done.append((part, target, task.run(inputs, part, base), task))
 
@@ -139,14 +143,21 @@ def _all_or_none(report: MergeReport) -> Iterator[Deliver]:
             part.unlink(missing_ok=True)
 
 
-def _existing(files: Sequence[str]) -> list[Path]:
-    paths = [local(Path(), file) for file in files]
-    seen: dict[Path, Path] = {}
+def _target(output: object) -> Path:
+    """Return where the result goes. Raises OptionError for an address."""
+    target = output_at(Path(), output)
+    if isinstance(target, RemoteOutput):
+        msg = f"-o {target}: results are written to a folder of this machine. Copy it there then (xrdcp)."
+        raise OptionError(msg)
+    return target
+
+
+def _existing(files: Sequence[str]) -> list[Source]:
+    paths = [output_at(Path(), file) for file in files]
+    look_up(paths)
+    seen: dict[Source, Source] = {}
     for path in paths:
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist"
-            msg = f"The input {path} {what}."
-            raise OptionError(msg)
+        _check_input(path)
         other = seen.setdefault(path.resolve(), path)
         if other is not path:
             msg = f"{path} and {other} are the same file: its events would be counted twice."
@@ -154,7 +165,20 @@ def _existing(files: Sequence[str]) -> list[Path]:
     return paths
 
 
-def _check_targets(targets: Sequence[Path], inputs: Sequence[Path], request: MergeRequest) -> None:
+def _check_input(path: Source) -> None:
+    if isinstance(path, RemoteOutput):
+        try:
+            size_of(path)
+        except OSError as exc:
+            msg = f"The input {path} is not there, or cannot be looked at: {exc.strerror or exc}"
+            raise OptionError(msg) from exc
+    elif not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        msg = f"The input {path} {what}."
+        raise OptionError(msg)
+
+
+def _check_targets(targets: Sequence[Path], inputs: Sequence[Source], request: MergeRequest) -> None:
     given = {path.resolve() for path in inputs}
     for target in targets:
         format_of(target, request.format)
@@ -178,10 +202,10 @@ def _merge_jobs(request: MergeRequest, limit: MemoryLimit) -> MergeReport:
         )
         raise OptionError(msg)
     default = jobs.output_dir / f"output_merged{FORMATS[request.format or 'coffea']}"
-    target = local(Path(), request.output) if request.output else default
+    target = _target(request.output) if request.output else default
     configurations = Configurations(request.configurations or [jobs.configuration])
     blocks = _blocks(jobs, configurations)
-    outputs: dict[int, dict[str, Path]] = {
+    outputs: dict[int, dict[str, Source]] = {
         block: {name: job.block(block) for name, job in jobs.jobs.items()} for block in blocks
     }
     targets = {block: named(target, f"_category{block}" if block else "") for block in blocks}
@@ -208,7 +232,7 @@ def _blocks(jobs: JobsFolder, configurations: Configurations) -> list[int]:
 
 def _incomplete(
     jobs: JobsFolder,
-    outputs: dict[int, dict[str, Path]],
+    outputs: dict[int, dict[str, Source]],
     request: MergeRequest,
     report: MergeReport,
 ) -> dict[str, str]:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pocket_coffea.errors import ConfigurationError, OptionError, ResultsRefused
+from pocket_coffea.errors import ConfigurationError, ResultsRefused
 from pocket_coffea.executors.jobs.jobs_config_reading import read_quickly
 from pocket_coffea.run.ledger import join_ranges
 from pocket_coffea.run.merge_ledger import PlannedFiles
+from pocket_coffea.run.merge_source import RemoteOutput, Source, look_up, names_in, output_at, size_of
 
-__all__ = ["Job", "JobsFolder", "local", "planned_files", "read_jobs"]
+__all__ = ["Job", "JobsFolder", "planned_files", "read_jobs"]
 
 JOBS_CONFIG = "jobs_config.yaml"
 FLAGS = ("idle", "running", "done", "timeout", "failed")
@@ -35,9 +36,9 @@ class Job:
 
     name: str
     planned: PlannedFiles
-    output: Path
+    output: Source
 
-    def block(self, number: int) -> Path:
+    def block(self, number: int) -> Source:
         """Return the output with one block of categories: ``output_category<k>_job_<i>.coffea``; 0 is that
         with all of them."""
         if number == 0:
@@ -47,7 +48,10 @@ class Job:
 
 @dataclass(frozen=True)
 class JobsFolder:
-    """The jobs of one submission."""
+    """The jobs of one submission.
+
+    output_dir: where results go; the folder of the configuration, when the outputs are on a server.
+    """
 
     path: Path
     output_dir: Path
@@ -64,18 +68,22 @@ class JobsFolder:
         """Return the numbers of the blocks of categories of which any job has an output."""
         names = {job.output.name.removeprefix("output_") for job in self.jobs.values()}
         found = set()
-        for folder in {job.output.parent for job in self.jobs.values()}:
-            with contextlib.suppress(OSError):
-                matches = (_BLOCK.fullmatch(path.name) for path in folder.iterdir())
-                found |= {int(match["k"]) for match in matches if match and match["rest"] in names}
+        for name in _names_beside(job.output for job in self.jobs.values()):
+            match = _BLOCK.fullmatch(name)
+            if match and match["rest"] in names:
+                found.add(int(match["k"]))
         return sorted(found)
 
-    def incomplete(self, outputs: Mapping[str, Path]) -> dict[str, str]:
-        """Return {job: reason} of the jobs whose output is missing or too small to be one."""
+    def incomplete(self, outputs: Mapping[str, Source]) -> dict[str, str]:
+        """Return {job: reason} of the jobs whose output is missing or too small to be one.
+
+        Raises InputFileError when a server that has outputs does not answer.
+        """
+        look_up(outputs.values())
         found = {}
         for name, path in outputs.items():
             try:
-                size = path.stat().st_size
+                size = size_of(path)
             except OSError as exc:
                 found[name] = f"{path}: {exc.strerror or exc}"
                 continue
@@ -116,10 +124,12 @@ def read_jobs(path: str | os.PathLike[str]) -> JobsFolder:
     content = _parse(file)
     try:
         folder = file.parent
-        output_dir = local(folder, content.get("output_dir", folder.parent))
-        total = folder / str(content.get("config_pkl_total", output_dir / "configurator.pkl"))
+        place = output_at(folder, content.get("output_dir", folder.parent))
+        beside = place if isinstance(place, Path) else folder.parent
+        total = folder / str(content.get("config_pkl_total", beside / "configurator.pkl"))
+        output_dir = place if isinstance(place, Path) else total.parent
         jobs = {
-            str(name): Job(str(name), planned_files(job["filesets"]), local(folder, job["output_file"]))
+            str(name): Job(str(name), planned_files(job["filesets"]), output_at(folder, job["output_file"]))
             for name, job in content["jobs_list"].items()
         }
     except (KeyError, TypeError, AttributeError, ValueError) as exc:
@@ -131,15 +141,14 @@ def read_jobs(path: str | os.PathLike[str]) -> JobsFolder:
     return JobsFolder(folder, output_dir, total, bool(content.get("split_by_category")), jobs)
 
 
-def local(folder: Path, path: object) -> Path:
-    """Return the path of a file, which is relative to ``folder``. Raises OptionError for an address."""
-    if "://" in str(path):
-        msg = (
-            f"{path}: outputs are merged on mounted file systems only. Copy them to a folder (xrdcp -r), and "
-            "name the files and -o."
-        )
-        raise OptionError(msg)
-    return folder / Path(str(path)).expanduser()
+def _names_beside(outputs: Iterable[Source]) -> Iterator[str]:
+    """Yield the names of all files in the folders of outputs; a folder that is not there has none."""
+    every = list(outputs)
+    for folder in {each.parent for each in every if isinstance(each, Path)}:
+        with contextlib.suppress(OSError):
+            yield from (path.name for path in folder.iterdir())
+    for address in {each.folder for each in every if isinstance(each, RemoteOutput)}:
+        yield from names_in(address)
 
 
 def _find(path: Path) -> Path:

@@ -2,68 +2,80 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pocket_coffea.errors import InputFileError, ProcessingError
+from pocket_coffea.run.merge_source import Source, copy_here, size_of
 from pocket_coffea.utils.output_file import is_zip, load_output, read_packed, unpickle_output
 
-__all__ = ["MemoryLimit", "natural_order", "read_outputs"]
+__all__ = ["MemoryLimit", "natural_order", "read_output", "read_outputs"]
 
 #: Files are read ahead as long as they have this many bytes together; one is in any case.
 AHEAD_BYTES = 16_000_000
 _GB = 1024.0**3
 
 
-def read_outputs(paths: Sequence[Path], ahead: int) -> Iterator[tuple[Path, dict[str, Any] | InputFileError]]:
+def read_outputs(
+    paths: Sequence[Source], ahead: int, cache: str | None = None
+) -> Iterator[tuple[Source, dict[str, Any] | InputFileError]]:
     """Yield (path, output) in order, or the error in place of an output that cannot be read.
 
     Every file is unpickled once. At most ``ahead`` files are kept in memory besides the one that is handed
-    out, and of large files only one.
+    out, and of large files only one. ``cache``: folder for copies of what is on a server.
     """
     waiting = deque(paths)
-    reads: deque[tuple[Path, Future[Any], int]] = deque()
+    reads: deque[tuple[Source, Future[Any], int]] = deque()
+    read_one = functools.partial(_read, cache=cache)
     with ThreadPoolExecutor(min(ahead, os.cpu_count() or 1), thread_name_prefix="read-output") as pool:
         try:
             while waiting or reads:
-                _start_reading(pool, waiting, reads, ahead)
+                _start_reading(functools.partial(pool.submit, read_one), waiting, reads, ahead)
                 path, read, _ = reads.popleft()
                 box = [_finish(path, read)]
                 del read
-                _start_reading(pool, waiting, reads, ahead)
+                _start_reading(functools.partial(pool.submit, read_one), waiting, reads, ahead)
                 yield path, box.pop()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _start_reading(
-    pool: ThreadPoolExecutor,
-    waiting: deque[Path],
-    reads: deque[tuple[Path, Future[Any], int]],
+    read: Callable[[Source], Future[Any]],
+    waiting: deque[Source],
+    reads: deque[tuple[Source, Future[Any], int]],
     ahead: int,
 ) -> None:
     size = sum(each for *_, each in reads)
     while waiting and len(reads) < ahead:
         try:
-            mine = waiting[0].stat().st_size
+            mine = size_of(waiting[0])
         except OSError:
             mine = 0  # reading it says why
         if reads and size + mine > AHEAD_BYTES:
             return
         path = waiting.popleft()
-        reads.append((path, pool.submit(_read, path), mine))
+        reads.append((path, read(path), mine))
         size += mine
 
 
-def _read(path: Path) -> bytes | dict[str, Any]:
-    return load_output(path) if is_zip(path) else read_packed(path)
+def _read(path: Source, cache: str | None) -> bytes | dict[str, Any]:
+    with copy_here(path, cache) as file:
+        return load_output(file) if is_zip(file) else read_packed(file)
 
 
-def _finish(path: Path, read: Future[Any]) -> dict[str, Any] | InputFileError:
+def read_output(path: Source, cache: str | None = None) -> dict[str, Any]:
+    """Return one output. Raises InputFileError."""
+    with copy_here(path, cache) as file:
+        return load_output(file)
+
+
+def _finish(path: Source, read: Future[Any]) -> dict[str, Any] | InputFileError:
     try:
         found = read.result()
         return found if isinstance(found, dict) else unpickle_output(found, path)
@@ -101,7 +113,7 @@ def _proc(path: str, key: str) -> float:
     return int(line.split()[1]) * 1024 / _GB
 
 
-def natural_order(path: Path) -> list[tuple[int, str]]:
+def natural_order(path: Source) -> list[tuple[int, str]]:
     """Return a key that sorts files as people do: job_2 before job_10.
 
     >>> sorted([Path("job_10"), Path("job_2")], key=natural_order)[0].name

@@ -13,12 +13,13 @@ from pocket_coffea.run.merge_config import Configurations
 from pocket_coffea.run.merge_jobs import JobsFolder
 from pocket_coffea.run.merge_ledger import Gap, LedgerBook, PlannedFiles
 from pocket_coffea.run.merge_provenance import ProvenanceBook, limits_of
-from pocket_coffea.run.merge_read import MemoryLimit, read_outputs
+from pocket_coffea.run.merge_read import MemoryLimit, read_output, read_outputs
+from pocket_coffea.run.merge_source import Source
 from pocket_coffea.run.merge_sum import OutputSum, with_sorted_sets
 from pocket_coffea.run.outputs import OutputFolder
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.utils.filter_output import get_datasets_in_output, remove_datasets_from_output
-from pocket_coffea.utils.output_file import load_output, save_output
+from pocket_coffea.utils.output_file import save_output
 
 if TYPE_CHECKING:
     from pocket_coffea.run.merge import MergeReport, MergeRequest
@@ -61,10 +62,12 @@ class MergeTask:
         self.sum = OutputSum()
         self.limited: set[str] = set()
         self.owners: dict[str, str] = {}
-        self._described: list[Path] = []
-        self._undescribed: list[Path] = []
+        self._described: list[Source] = []
+        self._undescribed: list[Source] = []
 
-    def run(self, inputs: Sequence[Path], target: Path, base: Path | None = None) -> SkimDefinition | None:
+    def run(
+        self, inputs: Sequence[Source], target: Path, base: Source | None = None
+    ) -> SkimDefinition | None:
         """Merge the inputs, in order, into ``target``. With ``base`` they replace datasets of that file.
 
         Returns the definition of skimmed datasets, if they are skims; the caller writes it.
@@ -90,9 +93,9 @@ class MergeTask:
 
     # -- reading and adding
 
-    def _read(self, inputs: Sequence[Path]) -> None:
+    def _read(self, inputs: Sequence[Source]) -> None:
         news = time.monotonic()
-        outputs = read_outputs(inputs, self.request.reduction)
+        outputs = read_outputs(inputs, self.request.reduction, self.request.cache_dir)
         for count in range(len(inputs)):
             self._take(*next(outputs))  # a variable would keep it while the next one is read
             self.limit.check()
@@ -100,14 +103,14 @@ class MergeTask:
                 news = time.monotonic()
                 log.info("%d of %d outputs merged", count + 1, len(inputs))
 
-    def _take(self, path: Path, output: dict[str, Any] | InputFileError) -> None:
+    def _take(self, path: Source, output: dict[str, Any] | InputFileError) -> None:
         if isinstance(output, InputFileError):
             self.report.left_out[str(path)] = str(output)
             return
         self._note(path, output)
         self.sum.add(output, str(path))
 
-    def _note(self, path: Path, output: dict[str, Any]) -> None:
+    def _note(self, path: Source, output: dict[str, Any]) -> None:
         """Take the ledger and the provenance of an output."""
         if "ledger" not in output:
             self._no_ledger(path)
@@ -118,7 +121,7 @@ class MergeTask:
         self.limited.update(limits_of(provenance))
         self.provenance.add(provenance, str(path))
 
-    def _no_ledger(self, path: Path) -> None:
+    def _no_ledger(self, path: Source) -> None:
         if not self.request.skip_check:
             msg = (
                 f"{path} has no ledger: nobody can tell whether its events are in another input, too, or "
@@ -128,9 +131,9 @@ class MergeTask:
         self._undescribed.append(path)
         log.warning("%s has no ledger: what is in it is not checked", path)
 
-    def _replace(self, path: Path) -> None:
+    def _replace(self, path: Source) -> None:
         """Put the datasets of ``path`` that no other input has in front of the sum."""
-        base = load_output(path)
+        base = read_output(path, self.request.cache_dir)
         later = self.sum.result()
         ours = set(get_datasets_in_output(later))
         replaced = [dataset for dataset in get_datasets_in_output(base) if dataset in ours]

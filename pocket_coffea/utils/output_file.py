@@ -135,7 +135,7 @@ def read_packed(path: Path) -> bytes:
     return data
 
 
-def unpickle_output(data: bytes, path: Path) -> dict[str, Any]:
+def unpickle_output(data: bytes, path: object) -> dict[str, Any]:
     """Return the output in a pickle; ``path`` is for messages. Raises InputFileError."""
     with reading(path):
         output = pickle.loads(data)
@@ -146,7 +146,7 @@ def unpickle_output(data: bytes, path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: object) -> Iterator[None]:
     """Report what reading, unpacking or unpickling raises as an InputFileError that names the file."""
     try:
         yield
@@ -162,6 +162,6 @@ def reading(path: Path) -> Iterator[None]:
         raise not_readable(path, reason) from error
 
 
-def not_readable(path: Path, reason: str) -> InputFileError:
+def not_readable(path: object, reason: str) -> InputFileError:
     """Return the error that says why an output cannot be read."""
     return InputFileError(f"{path} cannot be read: {reason}.")

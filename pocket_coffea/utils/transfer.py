@@ -1,4 +1,4 @@
-"""Deliver a finished local file to where results are kept: a folder, or an XRootD server."""
+"""Deliver a finished local file to where results are kept, a folder or an XRootD server; bring one here."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pocket_coffea.errors import CommandFailed, OutputError
+from pocket_coffea.errors import CommandFailed, InputFileError, OutputError
 from pocket_coffea.utils.atomic import write_whole
 from pocket_coffea.utils.process import run_command
 
-__all__ = ["STAGE", "deliver", "is_remote", "join", "staged"]
+__all__ = ["STAGE", "deliver", "fetch", "is_remote", "join", "staged"]
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,19 @@ def deliver(local: Path, destination: str) -> str:
         msg = f"Cannot write {destination}: {exc.strerror or exc}."
         raise OutputError(msg) from exc
     return destination
+
+
+def fetch(address: str, local: Path) -> None:
+    """Copy a file from an XRootD server. Raises InputFileError naming the address and the reason."""
+    program = shutil.which("xrdcp")
+    if program is None:
+        msg = f"Cannot read {address}: the program 'xrdcp' is not installed. Install XRootD, or copy it here."
+        raise InputFileError(msg)
+    try:
+        run_command([program, "--force", "--silent", "--nopbar", address, str(local)], timeout=_TIMEOUT_S)
+    except CommandFailed as exc:
+        msg = f"Cannot read {address}: {exc}"
+        raise InputFileError(msg) from exc
 
 
 def _stage(local: Path, destination: str, stage: Path) -> str:

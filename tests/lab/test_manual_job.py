@@ -10,6 +10,9 @@ from coffea.util import load
 
 from ci.lab.services.data import catalogue
 from ci.lab.services.xrootd import CLIENT_LIMITS, SITES
+from pocket_coffea.errors import OptionError, ResultsRefused
+from pocket_coffea.run.merge import MergeRequest, merge_outputs
+from pocket_coffea.utils.output_file import load_output
 from tests.unit.run.jobs import Jobs, write_analysis
 
 DY, DATA = "DYJetsToLL_2018", "DATA_SingleMuon_2018_EraA"
@@ -44,6 +47,32 @@ def only_dy(jobs, replicas):
     return {DY: {**fileset, "replicas": {fileset["files"][0]: replicas}}}
 
 
+def merges_from_the_server(jobs, address, place):
+    """Merge the output that is there, of a campaign with a second job that has none."""
+    jobs.config.save_config(jobs.output)
+    wanted = {"job_0": {DY: {"files": [address]}}, "job_1": {DATA: {"files": ["/nothing.root"]}}}
+    content = {
+        "output_dir": place,
+        "config_pkl_total": str(jobs.output / "configurator.pkl"),
+        "jobs_list": {
+            name: {"filesets": filesets, "output_file": f"{place}/output_{name}.coffea"}
+            for name, filesets in wanted.items()
+        },
+    }
+    (jobs.folder / "jobs_config.yaml").write_text(json.dumps(content))
+    cache = jobs.output / "cache"
+    with pytest.raises(ResultsRefused, match=rf"job_1: {place}/output_job_1\.coffea: no such file"):
+        merge_outputs(MergeRequest(jobs_config=str(jobs.folder)))
+    request = MergeRequest(jobs_config=str(jobs.folder), skip_check=True, cache_dir=str(cache))
+    report = merge_outputs(request)
+    assert report.outputs == [jobs.output / "output_merged.coffea"]
+    assert load_output(report.outputs[0])["cutflow"]["initial"] == {DY: EVENTS}
+    assert list(cache.iterdir()) == []
+    files = [f"{place}/output_job_{job}.coffea" for job in (0, 1)]
+    with pytest.raises(OptionError, match=r"output_job_1\.coffea is not there"):
+        merge_outputs(MergeRequest(files=files, output=str(jobs.output / "two.coffea")))
+
+
 def test_an_output_goes_to_a_server_that_wants_a_proxy(jobs, command, addresses):
     server = f"root://{SITES['kit'].address}"
     folder = f"/store/user/physicist/{jobs.folder.parents[1].name}"
@@ -59,6 +88,7 @@ def test_an_output_goes_to_a_server_that_wants_a_proxy(jobs, command, addresses)
     copy = jobs.output / "copy.coffea"
     command("xrdcp", "--silent", about["path"], copy)
     assert load(str(copy))["cutflow"]["initial"] == {DY: EVENTS}
+    merges_from_the_server(jobs, addresses[0], f"{server}/{folder}")
     command("xrdfs", server, "rm", f"{folder}/output_job_0.coffea")
     command("xrdfs", server, "rmdir", folder)
 

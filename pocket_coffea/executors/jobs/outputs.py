@@ -13,7 +13,7 @@ from pocket_coffea.executors.jobs.report import Output
 from pocket_coffea.utils.process import run_command
 from pocket_coffea.utils.transfer import is_remote
 
-__all__ = ["is_there", "local_view", "remote_size"]
+__all__ = ["is_there", "listed_sizes", "local_view", "remote_size", "remote_sizes"]
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,10 @@ _CLIENT_LIMITS = {
     "XRD_TIMEOUTRESOLUTION": "1",
 }
 _ADDRESS = re.compile(r"(?P<server>roots?://[^/]+)/(?P<path>/.*)")
+_LISTED = re.compile(  # size and date; older clients have them the other way round
+    r"^-.*?\s(?:(\d+)\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s+(\d+))\s+(/.*)$",
+    re.MULTILINE,
+)
 _SIZE = re.compile(r"^Size:\s+(\d+)\s*$", re.MULTILINE)
 #: How `xrdfs` says that there is no such file; anything else says nothing about the file
 _NO_FILE = re.compile(r"\[3011\]|no such file", re.IGNORECASE)
@@ -65,14 +69,39 @@ def remote_size(address: str) -> int | None:
 
     Raises CommandFailed when the server does not answer, or refuses.
     """
+    said = _asked(address, "stat")
+    if said is None:
+        return None
+    if found := _SIZE.search(said):
+        return int(found[1])
+    msg = f"xrdfs stat of {address} has no size: {said[-300:]}"
+    raise CommandFailed(msg)
+
+
+def remote_sizes(folder: str) -> dict[str, int]:
+    """Return the sizes in bytes of the files in a folder on an XRootD server; none where there is no folder.
+
+    Raises CommandFailed when the server does not answer, or refuses.
+    """
+    return listed_sizes(_asked(folder, "ls", "-l") or "")
+
+
+def listed_sizes(text: str) -> dict[str, int]:
+    """Return the sizes of the files that ``xrdfs ls -l`` has listed, by name."""
+    listed = _LISTED.findall(text)
+    return {path.rpartition("/")[2]: int(size or old_size) for size, old_size, path in listed}
+
+
+def _asked(address: str, *words: str) -> str | None:
+    """Return what a server says of an address; None when there is no such file."""
     named = _ADDRESS.fullmatch(address)
     if named is None:
         msg = f"{address!r} is no address of the form root://host//path."
         raise CommandFailed(msg)
-    argv = ["xrdfs", named["server"], "stat", named["path"]]
+    argv = ["xrdfs", named["server"], *words, named["path"]]
     done = run_command(argv, timeout=_TIMEOUT, check=False, env={**os.environ, **_CLIENT_LIMITS})
-    if found := _SIZE.search(done.stdout):
-        return int(found[1])
+    if done.returncode == 0:
+        return done.stdout
     said = (done.stderr + done.stdout).strip()
     if _NO_FILE.search(said):
         return None

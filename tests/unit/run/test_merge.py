@@ -436,8 +436,10 @@ def test_wrong_options(campaign):
             MergeRequest(**options)
     with pytest.raises(OptionError, match="does not exist"):
         merge(campaign, campaign.folder / "nothing.coffea")
-    with pytest.raises(OptionError, match=r"root://eos//a\.coffea: outputs are merged on mounted"):
-        merge(campaign, "root://eos//a.coffea")
+    with pytest.raises(OptionError, match=r"https://eos/a\.coffea: outputs are merged from files of this"):
+        merge(campaign, "https://eos/a.coffea")
+    with pytest.raises(OptionError, match=r"-o root://eos//a\.coffea: results are written to a folder"):
+        merge(campaign, campaign.output(0), output="root://eos//a.coffea")
     with pytest.raises(UnknownName, match="--skip-initial-events-check DYJetsToLL_2017: Did you mean"):
         merge(campaign, skip_initial_events_check=["DYJetsToLL_2017"])
 
