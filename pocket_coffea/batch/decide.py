@@ -109,6 +109,7 @@ class Policy:
     queue_shift: int = 1
     ladder: tuple[Queue, ...] = ()  # shortest first; empty: the queue is never changed
     queue: str = ""  # wanted for every attempt to come; wins over any shift
+    fitting: Mapping[int, str] = dataclasses.field(default_factory=dict)  # job -> queue that its time fits
     use_redirector: bool = False  # every further attempt reads through it
     blocked_sites: frozenset[str] = frozenset()
     memory_factor: float = 2.0
@@ -137,6 +138,7 @@ class History:
     site_failures: Mapping[str, int] = dataclasses.field(default_factory=dict)  # distinct files of each site
     blacklisted: frozenset[str] = frozenset()
     first: Resources = dataclasses.field(default_factory=Resources)  # what the job was first sent with
+    fitting: str = ""  # queue that the time of the job fits; empty when nobody asked for it
 
     @property
     def blamed(self) -> int:
@@ -247,9 +249,19 @@ def as_wanted(action: Action, history: History, policy: Policy) -> Action:
     resources = action.resources
     if policy.queue:
         resources = _in_queue(resources, policy, policy.queue)
+    elif history.fitting:
+        resources = _fitting(resources, history, policy)
     avoid = action.avoid | policy.blocked_sites | history.blacklisted
     redirector = action.redirector or policy.use_redirector
     return dataclasses.replace(action, resources=resources, avoid=avoid, redirector=redirector)
+
+
+def _fitting(resources: Resources, history: History, policy: Policy) -> Resources:
+    """Return the queue of the forecast; where that was too short, none shorter than the one decided on."""
+    names = [rung.name for rung in policy.ladder]
+    if history.count(Cause.TIMEOUT) and resources.queue in names[names.index(history.fitting) :]:
+        return resources
+    return _in_queue(resources, policy, history.fitting)
 
 
 def _in_queue(resources: Resources, policy: Policy, name: str) -> Resources:

@@ -110,7 +110,8 @@ class Judge:
         """Return what happened to a job and to the sites of its campaign."""
         failures = {site: len(files) for site, files in self.campaign.bad_files.items()}
         first = job.attempts[0].resources if job.attempts else self.slices.resources(job.number)
-        return History(job.attempts, failures, frozenset(self.campaign.blacklisted), first)
+        fitting = self.policy.fitting.get(job.number, "")
+        return History(job.attempts, failures, frozenset(self.campaign.blacklisted), first, fitting)
 
     def again(self, job: Job) -> Action:
         """Return how a job is sent again because a person wants it, whatever the limits of the policy say."""

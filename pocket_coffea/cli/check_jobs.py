@@ -72,7 +72,9 @@ _OF_SENDING = ("use_redirector", "blocklist_sites", "recreate_queue", "skip_bad_
 @click.option(
     "--remove-running", is_flag=True, help="With --recreate: remove and send also what is in the queue"
 )
-@click.option("--recreate-queue", metavar="QUEUE", help="Queue of all jobs that are sent")
+@click.option(
+    "--recreate-queue", metavar="QUEUE", help="Queue of all jobs that are sent; auto: the shortest for each"
+)
 @click.option("--use-redirector", is_flag=True, help="Read every file through the global XRootD redirector")
 @click.option("--blocklist-sites", metavar="A,B", help="Sites that files are not read from")
 @click.option("--skip-bad-files", is_flag=True, help="Let jobs go on without files that cannot be read")

@@ -209,7 +209,8 @@ def _recovery() -> Iterator[Option]:
     yield Option("recreate-jobs", k.NAMES, "Submit these jobs again: auto, or their numbers.", JOBS)
     text = "With recreate-jobs: remove and send also jobs that are in the queue or run."
     yield _flag("remove-running", text, JOBS)
-    yield Option("recreate-queue", k.TEXT, "Queue for jobs that are submitted again.", JOBS)
+    text = "Queue for jobs that are submitted again; auto: the shortest that each fits into."
+    yield Option("recreate-queue", k.TEXT, text, JOBS)
     yield Option("blocklist-sites", k.NAMES, "Grid sites that files are not read from.", JOBS)
     yield _flag("use-redirector", "Read every file through the global XRootD redirector.", JOBS)
     text = "Address of another redirector than CMS's, to which logical names are appended."

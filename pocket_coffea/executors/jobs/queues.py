@@ -8,18 +8,30 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pocket_coffea.batch.states import Resources
 from pocket_coffea.errors import OptionError
+from pocket_coffea.executors.jobs.record import CampaignRecord, Rung
 from pocket_coffea.executors.jobs.template import job_resources
+from pocket_coffea.executors.jobs.timing import rates_of, read_timings, run_time
 
 if TYPE_CHECKING:
     from pocket_coffea.sites.site import Queue, Site
 
-__all__ = ["AUTO", "FirstAttempts", "first_attempts", "fits", "shortest_queue", "threshold_of"]
+__all__ = [
+    "AUTO",
+    "FirstAttempts",
+    "first_attempts",
+    "fits",
+    "fitting_queues",
+    "shortest_queue",
+    "threshold_of",
+]
 
-#: Value of the run option queue that leaves the choice to the forecast.
+_Rung = TypeVar("_Rung", "Queue", Rung)
+#: Value of the run options queue and recreate-queue that leaves the choice to the forecast.
 AUTO = "auto"
 _PERCENT = 80
 
@@ -68,7 +80,7 @@ def fits(seconds: float, limit: int, threshold: float) -> bool:
     return not limit or seconds < threshold * limit
 
 
-def shortest_queue(seconds: float, queues: Sequence[Queue], threshold: float) -> Queue:
+def shortest_queue(seconds: float, queues: Sequence[_Rung], threshold: float) -> _Rung:
     """Return the shortest queue that a job fits into, the longest one when it fits nowhere."""
     by_time = sorted(queues, key=lambda queue: queue.seconds)
     return next((queue for queue in by_time if fits(seconds, queue.seconds, threshold)), by_time[-1])
@@ -107,3 +119,28 @@ def first_attempts(
     usual = Counter(queue.name for queue in chosen).most_common(1)[0][0]
     others = {job: asked[queue.name] for job, queue in enumerate(chosen) if queue.name != usual}
     return FirstAttempts(asked[usual], others)
+
+
+def fitting_queues(record: CampaignRecord) -> dict[int, str]:
+    """Return the shortest queue that each job of a campaign fits into, by what was measured.
+
+    Raises OptionError when the site has no queues, nothing was measured, or the events are not known;
+    InputFileError for a damaged timing.
+    """
+    datasets = list(dict.fromkeys(part.dataset for job in record.jobs for part in job.datasets))
+    folder = record.options.get("timeit-dir")
+    rates = rates_of(datasets, read_timings(Path(folder), datasets)) if folder else {}
+    is_told = all(part.events for job in record.jobs for part in job.datasets)
+    if not (record.ladder and rates and is_told):
+        names = ", ".join(rung.name for rung in record.ladder)
+        why = "the datasets do not tell their events (nevents)" if rates else "nothing was measured of it"
+        if not record.ladder:
+            why = f"{record.site} has no list of queues with their times"
+        msg = (
+            f"recreate-queue {AUTO}: how long jobs take in which queue is not known, {why}. Name a queue"
+            f"{f': {names}' if names else ', or leave it out'}."
+        )
+        raise OptionError(msg)
+    cores, threshold = record.resources.cpus, threshold_of(record.options)
+    times = (run_time(job.datasets, {}, rates, cores=cores, chunksize=job.chunksize) for job in record.jobs)
+    return {job: shortest_queue(each, record.ladder, threshold).name for job, each in enumerate(times)}

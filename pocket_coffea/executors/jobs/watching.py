@@ -23,6 +23,7 @@ from pocket_coffea.executors.jobs.options_file import skip_bad_files
 from pocket_coffea.executors.jobs.overview import Overview, Rows, overview
 from pocket_coffea.executors.jobs.owner import Opened, open_campaign
 from pocket_coffea.executors.jobs.proxy_copy import renew_proxy
+from pocket_coffea.executors.jobs.queues import AUTO, fitting_queues
 from pocket_coffea.executors.jobs.record import RECORD_NAME, CampaignRecord
 
 __all__ = ["Watching", "Wishes", "find_jobs_folder", "parse_jobs"]
@@ -63,10 +64,14 @@ class Wishes:
             )
 
     def policy(self, record: CampaignRecord) -> Policy:
-        """Return what the batch room may do with the jobs of a campaign."""
+        """Return what the batch room may do with the jobs of a campaign.
+
+        Raises OptionError for ``recreate_queue`` "auto" where no queue can be chosen.
+        """
         ladder = tuple(Queue(rung.name, rung.seconds) for rung in record.ladder)
         names = [queue.name for queue in ladder]
-        if self.recreate_queue and self.recreate_queue not in names:
+        is_auto = self.recreate_queue == AUTO
+        if self.recreate_queue and not is_auto and self.recreate_queue not in names:
             log.warning(
                 "the queue %r is written as it is; %s knows: %s",
                 self.recreate_queue,
@@ -78,7 +83,8 @@ class Wishes:
             blacklist_threshold=self.blacklist_threshold,
             queue_shift=self.queue_shift,
             ladder=ladder,
-            queue=self.recreate_queue,
+            queue="" if is_auto else self.recreate_queue,
+            fitting=fitting_queues(record) if is_auto else {},
             use_redirector=self.use_redirector,
             blocked_sites=frozenset() if self.use_redirector else frozenset(self.blocklist_sites),
             owner=f"{getpass.getuser()},{os.getuid()}",

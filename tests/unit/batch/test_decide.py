@@ -165,6 +165,22 @@ def test_a_queue_that_is_wanted_wins():
     assert (action.resources.queue, action.resources.seconds) == ("espresso", 1200)
 
 
+@pytest.mark.parametrize(
+    ("fitting", "before", "cause", "expected"),
+    [
+        ("espresso", (), Cause.DELIVERY, "espresso"),
+        ("workday", (), Cause.TIMEOUT, "workday"),
+        ("espresso", (), Cause.TIMEOUT, "longlunch"),  # the forecast was wrong
+        ("espresso", (Cause.TIMEOUT,), Cause.DELIVERY, "microcentury"),
+    ],
+)
+def test_a_queue_that_the_time_of_a_job_fits(fitting, before, cause, expected):
+    past = dataclasses.replace(history(*before, cause), fitting=fitting)
+    resources = decide(Failure(cause), past, POLICY).resources
+    assert (resources.queue, resources.seconds) in [(rung.name, rung.seconds) for rung in LADDER]
+    assert resources.queue == expected
+
+
 @pytest.mark.parametrize(("memory", "wanted"), [(2000, 4000), (3000, 5000), (5000, None), (0, None)])
 def test_memory_is_doubled_up_to_what_may_be_asked_for(memory, wanted):
     policy = dataclasses.replace(POLICY, max_memory_mb=5000)

@@ -13,6 +13,7 @@ from pocket_coffea.errors import CommandFailed
 from pocket_coffea.executors.executors_manual_jobs import ExecutorFactoryManualABC
 from pocket_coffea.executors.jobs.payload import read_slice
 from pocket_coffea.executors.jobs.recreate import recreate
+from pocket_coffea.executors.jobs.timing import Timing, write_timing
 from pocket_coffea.executors.jobs.watching import Watching, Wishes
 from tests.unit.executors.jobs.campaigns import make_campaign, records, started
 
@@ -104,3 +105,33 @@ def test_the_method_of_a_factory(output):
     factory = Factory({"ignore-grid-certificate": True}, outputdir=str(output))
     factory.recreate_jobs("1")
     wait_for(output / "job", lambda seen: seen.counts["done"] == 2)
+
+
+@pytest.fixture
+def failed(tmp_path):
+    """Return a folder of four failed jobs: of each sample one that failed, and one at its time limit."""
+    failures = [["fail 76 'ValueError: x'", "deliver"]] * 2 + [["fail 75 'time is up'", "deliver"]] * 2
+    options = {"timeit-dir": str(tmp_path / "timeit")}
+    record = make_campaign(tmp_path / "out" / "job", failures, options=options)
+    wait_for(record.folder, lambda seen: seen.is_over, resubmit=True)
+    return record.folder
+
+
+def test_a_queue_for_each_job_by_what_was_measured(failed, tmp_path):
+    for sample, rate in (("DY", 1000.0), ("TTbar", 25.0)):  # 1000 events take 1 s and 40 s
+        name = f"{sample}_2018"
+        write_timing(tmp_path / "timeit", Timing(name, sample, 100, 1, 100 / rate, 100, "x", "node", "now"))
+    result = run(failed.parent, "--recreate-jobs=auto", "--recreate-queue=auto")
+    assert result.exit_code == 0, result.output
+    sent = records(failed, "submitting")[-1]
+    queues = {job: sent["resources"][index]["queue"] for job, _, index in sent["tasks"]}
+    # the forecast was wrong for job 2, which has been stopped in espresso
+    assert queues == {0: "espresso", 1: "longlunch", 2: "longlunch", 3: "longlunch"}
+
+
+def test_without_a_measurement_no_queue_can_be_chosen(failed):
+    result = run(failed.parent, "--recreate-jobs=auto", "--recreate-queue=auto")
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert "recreate-queue auto" in said
+    assert "nothing was measured of it. Name a queue: espresso, longlunch, workday." in said
