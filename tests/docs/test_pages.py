@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.docs.pages import DOCS, PAGES
+from tests.docs.pages import DOCS, PAGES, ROOT
 from tests.docs.runner import Reader
 
 
@@ -17,3 +17,10 @@ def test_the_tutorial_works(tmp_path, monkeypatch):
     monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "no_proxy"))
     Reader(tmp_path).read(DOCS / "tutorial.md")
     assert (tmp_path / "zmumu" / "mll.png").stat().st_size > 10_000
+
+
+def test_the_readme_works(tmp_path, monkeypatch):
+    monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "no_proxy"))
+    Reader(tmp_path).read(ROOT / "README.md")
+    report = tmp_path / "my_analysis" / "output" / "report.html"
+    assert "DYJetsToLL_2018" in report.read_text(encoding="utf-8")
