@@ -1,7 +1,7 @@
 """The numbers of every figure, from which the page draws when somebody looks.
 
 One block for each variable: text of JSON, deflated, in base64. In it numbers have four significant digits,
-errors three, which is finer than a picture shows; data that are counts are exact.
+errors and cells of maps three, which is finer than a picture shows; data that are counts are exact.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pocket_coffea.plotting.stack import Samples, Stack
 from pocket_coffea.plotting.style import Style
 from pocket_coffea.plotting.uncertainty import poisson_errors
 from pocket_coffea.report.labels import plain, runs_of
+from pocket_coffea.report.maps import MOST_BINS, MOST_BYTES, map_of
 from pocket_coffea.report.tables import ALL_YEARS
 from pocket_coffea.utils.output_file import is_zip, load_output
 from pocket_coffea.utils.output_zip import ZipOutput
@@ -70,38 +71,64 @@ class Figures:
         self._stacked: set[str] = set()
         self._signals: set[str] = set()
         self._data = False
+        self._room = MOST_BYTES  # for maps
 
     def add(self, name: str, histograms: Mapping[str, Any]) -> None:
         """Add a variable. One that cannot be drawn is listed with the reason."""
-        by_year: dict[str, Any] = {}
-        label, binned = "", name
         try:
-            for year, years in self._years.items():
-                samples = Samples(name, histograms, self._metadata, years, self._style)
-                if samples.n_axes > 1:
-                    reason = f"it has {samples.n_axes} axes; `pocket-coffea make-plots` draws such histograms"
-                    self._left_out.append([name, reason])
-                    return
-                if samples.n_axes:
-                    by_year[year] = self._year(samples)
-                    label = samples.binnings[0].label
+            by_year = self._samples_of(name, histograms)
+            if not by_year:
+                msg = "it has no content" if self._years else "no dataset says its year"
+                raise FillError(msg)
+            first = next(iter(by_year.values()))
+            if first.n_axes == 1:
+                label = first.binnings[0].label
+                block = self._block(name, label, {year: self._year(each) for year, each in by_year.items()})
+            else:
+                label = " against ".join(binning.label for binning in first.binnings[::-1])
+                block = self._map_block(name, label, by_year)
         except FillError as error:
             self._left_out.append([name, str(error)])
             return
-        if not by_year:
-            self._left_out.append([name, "it has no content" if self._years else "no dataset says its year"])
-            return
-        block = {"label": runs_of(label or binned), "years": by_year}
-        filled = {category for year in by_year.values() for category in year["categories"]}
+        filled = {category for each in by_year.values() for category in each.categories}
         self._variables.append(
             {
                 "name": name,
                 "label": plain(label),
                 "categories": [i for i, category in enumerate(self._categories) if category in filled],
                 "years": list(by_year),
-                "block": packed(block),
+                "block": block,
             }
         )
+
+    def _samples_of(self, name: str, histograms: Mapping[str, Any]) -> dict[str, Samples]:
+        """Return the samples of each year in which the variable was filled."""
+        found = {
+            year: Samples(name, histograms, self._metadata, years, self._style)
+            for year, years in self._years.items()
+        }
+        found = {year: samples for year, samples in found.items() if samples.n_axes}
+        axes = max((samples.n_axes for samples in found.values()), default=0)
+        if axes > 2:
+            msg = f"it has {axes} axes; no picture shows such histograms"
+            raise FillError(msg)
+        return found
+
+    def _block(self, name: str, label: str, by_year: Mapping[str, Any]) -> str:
+        return packed({"label": runs_of(label or name), "years": dict(by_year)})
+
+    def _map_block(self, name: str, label: str, by_year: Mapping[str, Samples]) -> str:
+        """Return the maps of a variable, with coarser bins when the page has little room left."""
+        for samples in by_year.values():
+            self._categories.update(dict.fromkeys(samples.categories))
+        for most in MOST_BINS:
+            maps = {year: map_of(samples, most) for year, samples in by_year.items()}
+            block = self._block(name, label, maps)
+            if len(block) <= self._room:
+                self._room -= len(block)
+                return block
+        msg = "its maps would make the page too large; `pocket-coffea make-plots` draws them"
+        raise FillError(msg)
 
     def _year(self, samples: Samples) -> dict[str, Any]:
         binning = samples.binnings[0]

@@ -112,7 +112,7 @@ class Gallery {
       return;
     }
     const view = { width, height: Math.round(width * 0.85), from: 0, to: figure.edges.length - 1, log: this.asked.log, label, title: describe(known.entry, this.data) };
-    known.figure.replaceChildren(drawFigure(figure, content, this.data.samples, view).svg);
+    known.figure.replaceChildren((figure.up ? drawMap(figure, content, view) : drawFigure(figure, content, this.data.samples, view)).svg);
   }
 
   // Draw again what is drawn; what is not is drawn when it is seen.

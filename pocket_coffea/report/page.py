@@ -37,7 +37,7 @@ __all__ = ["content_of", "page_of", "write_report"]
 
 log = logging.getLogger(__name__)
 
-_SCRIPTS = ("dom.js", "chart.js", "gallery.js", "viewer.js", "tables.js", "jobs.js", "start.js")
+_SCRIPTS = ("dom.js", "chart.js", "map.js", "gallery.js", "viewer.js", "tables.js", "jobs.js", "start.js")
 
 
 def write_report(source: Source, target: Path, cfg: str | None = None, overwrite: Sequence[str] = ()) -> int:
@@ -84,7 +84,7 @@ def _planned(source: Source) -> PlannedFiles | None:
         return None
     try:
         return read_jobs(source.jobs).planned
-    except ConfigurationError as error:  # also for outputs on a storage that is not mounted
+    except ConfigurationError as error:
         log.warning("files that no job looked at are not listed: %s", error)
         return None
 

@@ -1,4 +1,5 @@
-// The enlarged plot: zoom by buttons, keys and dragging, the next and the one before, its numbers as a table.
+// The enlarged plot or map: zoom by buttons, keys and dragging, the next and the one before, its numbers as a
+// table. Of a map a list chooses what is shown.
 
 class Viewer {
   constructor(data) {
@@ -7,6 +8,8 @@ class Viewer {
     this.where = el("p", { class: "muted small" });
     this.figure = el("div", { class: "figure" });
     this.legend = el("ul", { class: "legend", "aria-label": "Legend and number of events in the range shown" });
+    this.what = "simulation";
+    this.choice = el("div", { class: "choice" });
     this.range = el("span", { class: "muted small", role: "status", "aria-live": "polite" });
     this.numbers = el("details", {}, el("summary", {}, "Numbers of the bins"));
     this.numbers.addEventListener("toggle", () => this.listNumbers());
@@ -28,7 +31,7 @@ class Viewer {
         button("right", "▶", () => this.move(1), "To the right", "ArrowRight"),
         button("all", "All", () => this.set(0, this.size), "Whole range", "0"),
         button("logs", "Log", () => this.toggleLog(), "Logarithmic", "l"),
-        this.range, el("span", { class: "spring" }),
+        this.choice, this.range, el("span", { class: "spring" }),
         button("before", "Previous", () => this.go(-1), "Previous plot", "PageUp"),
         button("after", "Next", () => this.go(1), "Next plot", "PageDown")),
       this.figure, this.legend, this.numbers);
@@ -55,10 +58,20 @@ class Viewer {
     if (!found.content) {
       this.figure.replaceChildren(el("p", { class: "muted" }, "Nothing was filled here."));
       this.legend.replaceChildren();
+      this.choice.replaceChildren();
       return;
     }
     Object.assign(this, { label: found.label, shape: found.figure, content_: found.content, size: found.figure.edges.length - 1 });
+    this.offer();
     this.set(0, this.size);
+  }
+
+  // Of a map: the choice of what is shown; what was chosen before stays where it is there.
+  offer() {
+    const maps = this.shape.up ? mapsOf(this.content_) : [];
+    if (maps.length && !maps.includes(this.what)) this.what = maps[0];
+    const choose = (what) => { this.what = what; this.render(); };
+    this.choice.replaceChildren(...(maps.length > 1 ? [select("Show", maps.map((each) => [each, SHOWN[each]]), this.what, choose)] : []));
   }
 
   go(by) {
@@ -95,7 +108,7 @@ class Viewer {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
     const actions = {
       "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), 0: () => this.set(0, this.size),
       ArrowLeft: () => this.move(-1), ArrowRight: () => this.move(1), l: () => this.toggleLog(),
@@ -111,7 +124,8 @@ class Viewer {
     const width = Math.max(Math.round(this.figure.clientWidth), 240);
     const height = Math.round(Math.min(Math.max(width * 0.72, 330), Math.max(window.innerHeight * 0.6, 330)));
     const view = { width, height, from: this.from, to: this.to, log: this.log, label: this.label, title: describe(this.entries[this.number], this.data) };
-    this.drawn = drawFigure(this.shape, this.content_, this.data.samples, view);
+    const map = Boolean(this.shape.up);
+    this.drawn = map ? drawMap(this.shape, this.content_, { ...view, what: this.what }) : drawFigure(this.shape, this.content_, this.data.samples, view);
     this.drawn.width = width;
     this.figure.replaceChildren(this.drawn.svg);
     this.drag();
@@ -121,6 +135,7 @@ class Viewer {
     this.closer.disabled = this.to - this.from <= Math.min(2, this.size);
     this.left.disabled = this.from === 0;
     this.right.disabled = this.to === this.size;
+    this.logs.disabled = map && this.what === "ratio";
     this.logs.setAttribute("aria-pressed", String(this.log));
     this.figure.dataset.from = this.from;
     this.figure.dataset.to = this.to;
@@ -165,6 +180,13 @@ class Viewer {
     const range = (values) => sum(values.slice(this.from, this.to).map((each) => each || 0));
     const entry = (kind, text, number, color) => el("li", {}, swatch(kind, color), el("span", {}, text), number !== null && el("span", { class: "number" }, short(number)));
     const content = this.content_, palette = this.data.samples;
+    if (this.shape.up) {
+      const rows = this.shape.up.edges.length - 1;
+      const inside = (values) => sum(values.slice(this.from * rows, this.to * rows));
+      this.legend.replaceChildren(...mapsOf(content).filter((each) => each !== "ratio").map((each) =>
+        el("li", {}, el("span", {}, SHOWN[each]), el("span", { class: "number" }, short(inside(content[each]))))));
+      return;
+    }
     this.legend.replaceChildren(...[
       content.data && entry("data", "Data", range(content.data)),
       content.mc.length && entry("band", "Simulation, all uncertainties", range(totals(content, this.size))),
@@ -175,6 +197,11 @@ class Viewer {
 
   listNumbers() {
     if (!this.numbers.open || !this.content_) return;
+    while (this.numbers.children.length > 1) this.numbers.lastChild.remove();
+    this.numbers.append(this.shape.up ? mapTable(this.shape, this.content_, this) : this.table());
+  }
+
+  table() {
     const content = this.content_, edges = this.shape.edges, total = totals(content, this.size);
     const rows = [];
     for (let i = this.from; i < this.to; i += 1) {
@@ -186,7 +213,6 @@ class Viewer {
     }
     const head = ["bin", ...(content.data ? ["data"] : []), ...(content.mc.length ? ["simulation", "statistical", "all uncertainties"] : []),
       ...content.mc.map(([number]) => flat(this.data.samples[number].label))];
-    while (this.numbers.children.length > 1) this.numbers.lastChild.remove();
-    this.numbers.append(table("Numbers of the bins", head, rows, "tall"));
+    return table("Numbers of the bins", head, rows, "tall");
   }
 }

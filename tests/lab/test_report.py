@@ -15,7 +15,7 @@ from pocket_coffea.report.source import find_source
 from pocket_coffea.utils.output_file import save_output
 from tests.lab.browser import chromium
 from tests.unit.report.campaigns import make_campaign
-from tests.unit.report.outputs import CATEGORIES, make_output
+from tests.unit.report.outputs import CATEGORIES, add_plane, make_output
 
 GOLDENS = Path(__file__).parent / "goldens"
 VARIABLES = [f"jet_pt_{i}" for i in range(13)]
@@ -231,6 +231,52 @@ def test_the_picture_of_a_plot(browser, page, scheme, tmp_path):
     other = Image.open(GOLDENS / f"report-{'light' if scheme == 'dark' else 'dark'}.png").convert("RGB")
     blank = Image.new("RGB", SMALL, picture.getpixel((0, 0)))
     assert min(difference(picture, each) for each in (other, blank)) > 2 * TOLERANCE
+
+
+@pytest.fixture(scope="module")
+def map_page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("map")
+    output = make_output()
+    add_plane(output, [[1, 2, 0], [4, 5, 6]] * 2)
+    write_report(find_source(save_output(output, folder / "output_all.coffea")), folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)], ids=["light", "dark phone"])
+def test_a_histogram_of_two_axes_is_a_map(browser, map_page, width, dark):
+    browser.show(map_page, width, 800, dark=dark)
+    choose(browser, "Variable", "plane")
+    enlarge(browser)
+    cells = f"return document.querySelectorAll('{ENLARGED} path.cell').length"
+    colors = (
+        f"return [...document.querySelectorAll('{ENLARGED} path.cell')].map((e) => e.getAttribute('fill'))"
+    )
+    label = f"return document.querySelector('{ENLARGED} svg').getAttribute('aria-label')"
+    assert browser.run(cells) == 5  # cells of one colour are one path, the empty one is not drawn
+    assert browser.run(label).endswith("Simulation")
+    legend = "return [...document.querySelectorAll('dialog .legend li')].map((e) => e.innerText.split('\\n'))"
+    assert browser.run(legend) == [["Simulation", "36"], ["Data", "72"]]
+    simulated = browser.run(colors)
+    browser.run("document.querySelector('.choice select').focus()")
+    browser.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    browser.until(lambda: browser.run(label).endswith("Data / simulation"))
+    assert len(set(browser.run(colors))) == 1  # twice as much everywhere
+    assert browser.run(colors)[0] not in simulated
+    browser.run("document.querySelector('dialog .tools button').focus()")
+    browser.press("+")
+    assert bins(browser) == [1, 3]
+    assert browser.run(legend) == [["Simulation", "18"], ["Data", "36"]]
+    browser.run("document.querySelector('.viewer details').open = true")
+    browser.until(lambda: browser.count(".viewer tbody tr") == 2)
+    row = (
+        "return [...document.querySelectorAll('.viewer tbody tr:first-child > *')].map((e) => e.textContent)"
+    )
+    assert browser.run(row) == ["25 to 50", "2", "2", "2"]
+    assert browser.run(BEYOND) == []
+    assert browser.run("const d = document.querySelector('dialog'); return d.scrollWidth <= d.clientWidth")
+    found = browser.run((Path(__file__).parent / "contrast.js").read_text())
+    assert {text: ratio for text, ratio in found.items() if ratio < 4.5} == {}
+    assert browser.complaints() == []
 
 
 def difference(one, other):

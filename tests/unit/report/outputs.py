@@ -27,6 +27,27 @@ def histogram(values: dict[str, list[float]], categories: Sequence[str], *, simu
     return made
 
 
+def plane(contents: Sequence[Sequence[float]], categories: Sequence[str], *, simulated: bool) -> hist.Hist:
+    """A histogram of two axes, the same in each category; contents: by bin of x, then of y."""
+    axes = [hist.axis.StrCategory(list(categories), name="cat")]
+    if simulated:
+        axes.append(hist.axis.StrCategory(["nominal"], name="variation"))
+    values = np.asarray(contents, dtype=float)
+    across = hist.axis.Regular(values.shape[0], 0, 100, name="x", label="$p_T$ [GeV]")
+    upward = hist.axis.Regular(values.shape[1], -1, 1, name="y", label=r"$\eta$")
+    made = hist.Hist(*axes, across, upward, storage="weight")
+    view = made.view()
+    view["value"][...] = view["variance"][...] = values
+    return made
+
+
+def add_plane(output: dict[str, Any], contents: Sequence[Sequence[float]], name: str = "plane") -> None:
+    """Add a variable of two axes: simulation and, twice as much, data of 2018."""
+    simulated = plane(contents, CATEGORIES, simulated=True)
+    data = plane(2 * np.asarray(contents), CATEGORIES, simulated=False)
+    output["variables"][name] = {"DY": {"DY_2018": simulated}, "DATA": {"DATA_2018": data}}
+
+
 def metadata(sample: str, year: str, is_mc: bool, nevents: int) -> dict[str, str]:
     return {"sample": sample, "year": year, "isMC": str(is_mc), "nevents": str(nevents)}
 

@@ -13,7 +13,7 @@ import pytest
 from pocket_coffea.plotting.style import Style
 from pocket_coffea.report.figures import Figures, histograms_of, packed
 from pocket_coffea.utils.output_file import save_output
-from tests.unit.report.outputs import CATEGORIES, make_output
+from tests.unit.report.outputs import CATEGORIES, add_plane, make_output
 
 YEARS = ["2017", "2018"]
 
@@ -84,20 +84,68 @@ def test_the_style_of_the_run_is_kept():
 
 def test_what_cannot_be_drawn_is_listed():
     output = make_output()
-    two = hist.Hist(
-        hist.axis.StrCategory(list(CATEGORIES), name="cat"),
-        hist.axis.Regular(2, 0, 1, name="x"),
-        hist.axis.Regular(2, 0, 1, name="y"),
-        storage="weight",
-    )
-    output["variables"]["plane"] = {"DATA": {"DATA_2018": two}}
-    output["variables"]["flat"] = {"DATA": {"DATA_2018": two[sum, :, sum]}}
+    axes = [hist.axis.Regular(2, 0, 1, name=name) for name in "xyz"]
+    three = hist.Hist(hist.axis.StrCategory(list(CATEGORIES), name="cat"), *axes, storage="weight")
+    output["variables"]["space"] = {"DATA": {"DATA_2018": three}}
+    output["variables"]["flat"] = {"DATA": {"DATA_2018": three[sum, :, sum, sum]}}
     content = figures(output)
     assert [each["name"] for each in content["variables"]] == ["pt"]
     reasons = dict(content["left_out"])
-    assert "2 axes" in reasons["plane"]
+    assert "3 axes" in reasons["space"]
     assert "no axis 'cat'" in reasons["flat"]
     assert "year" in dict(figures(make_output(), years=[])["left_out"])["pt"]
+
+
+def test_maps_of_two_axes():
+    output = make_output()
+    add_plane(output, [[1, 2, 0], [4, 5, 6.1234]])
+    content = figures(output)
+    (_, variable) = content["variables"]
+    assert (variable["name"], variable["label"]) == ("plane", "η against pT [GeV]")
+    assert variable["years"] == ["", "2018"]
+    figure = unpacked(variable["block"])["years"]["2018"]
+    assert figure["edges"] == [0, 50, 100]
+    assert figure["up"]["edges"] == pytest.approx([-1, -1 / 3, 1 / 3, 1])
+    assert figure["axes"] == [[["p", 0], ["T", -1], [" [GeV]", 0]], [["η", 0]]]
+    found = figure["categories"]["signal region"]
+    assert found["simulation"] == [1, 2, 0, 4, 5, 6.12]
+    assert found["observed"] == [2, 4, 0, 8, 10, 12.2]
+    assert content["left_out"] == []
+
+
+def test_hidden_data_have_no_map():
+    output = make_output()
+    add_plane(output, [[1, 2], [3, 4]])
+    blind = {"categories": ["signal region"], "histograms": {"plane": [0, 50]}}
+    content = figures(output, blind_hists=blind)
+    found = unpacked(content["variables"][1]["block"])["years"]["2018"]["categories"]
+    assert "observed" in found["inclusive"]
+    assert "observed" not in found["signal region"]
+
+
+def test_fine_maps_are_made_coarser_until_the_page_has_room(monkeypatch):
+    contents = np.random.default_rng(3).integers(1, 900, (120, 130))
+    output = make_output()
+    add_plane(output, contents)
+    add_plane(output, contents, "another")
+    content = figures(output)
+    assert content["left_out"] == []
+    figure = unpacked(content["variables"][1]["block"])["years"]["2018"]
+    assert (len(figure["edges"]), len(figure["up"]["edges"])) == (61, 45)  # 2 and 3 bins together
+    found = np.reshape(figure["categories"]["inclusive"]["simulation"], (60, 44))
+    np.testing.assert_allclose(found[0, 0], contents[:2, :3].sum(), rtol=5e-3)
+    np.testing.assert_allclose(found[-1, -1], contents[-2:, -1:].sum(), rtol=5e-3)
+    # room for the first, and then only for a map with few bins
+    monkeypatch.setattr(
+        "pocket_coffea.report.figures.MOST_BYTES", len(content["variables"][1]["block"]) + 9000
+    )
+    narrow = figures(output)
+    bins = [len(unpacked(each["block"])["years"]["2018"]["edges"]) - 1 for each in narrow["variables"][1:]]
+    assert bins[0] == 60
+    assert bins[1] in (30, 15)
+    monkeypatch.setattr("pocket_coffea.report.figures.MOST_BYTES", 100)
+    reasons = dict(figures(output)["left_out"])
+    assert "too large" in reasons["plane"]
 
 
 @pytest.mark.parametrize("name", ["output_all.coffea", "output_all.coffea.zip"])

@@ -126,6 +126,10 @@ def test_the_merged_output_of_a_campaign_is_compared_with_its_plan(tmp_path):
     ]
     plan["jobs_list"]["job_0"]["output_file"] = "root://host//output_job_0.coffea"
     (tmp_path / "job" / "jobs_config.yaml").write_text(yaml.safe_dump(plan))
+    assert report(tmp_path).exit_code == 0
+    content = data_of((tmp_path / "report.html").read_text())
+    assert len(inflated(content["output"]["holes"])) == 1
+    (tmp_path / "job" / "jobs_config.yaml").write_text("jobs_list: {}")
     result = report(tmp_path)
     assert result.exit_code == 0
     assert "files that no job looked at are not listed" in result.output
