@@ -332,7 +332,7 @@ def test_a_job_that_is_killed_says_so(jobs, tmp_path):
     assert (ended.code, ended.flags, ended.report) == (137, ["failed"], {}), ended.text
 
 
-def test_skims_appear_when_all_of_them_are_there(analysis, tmp_path):
+def test_skims_appear_when_all_of_them_are_there_also_after_an_end_before_that(analysis, tmp_path):
     skims = tmp_path / "skims"
     text = f"\ncfg.save_skimmed_files, cfg.save_skimmed_files_folder = True, {str(skims)!r}\n"
     jobs = Jobs(variant(analysis, "skims", text), tmp_path / "campaign" / "job")
@@ -340,9 +340,16 @@ def test_skims_appear_when_all_of_them_are_there(analysis, tmp_path):
     nothing = {"DYJetsToLL_2018": {**jobs.config.filesets["DYJetsToLL_2018"], "files": ["/nothing.root"]}}
     jobs.add(1, {**jobs.config.filesets, **nothing})
     assert is_failure(jobs.run(1), 73)
+    process = jobs.start(0)
+    wait_for(lambda: any((tmp_path / "campaign" / "scratch").rglob("*.node")), process)
+    ask_to_end(process)
+    ended = jobs.end(process, 0)
+    assert is_failure(ended, 75), ended.text
+    assert 0 < ended.report["chunks_kept"] < CHUNKS
     assert not skims.exists()
-    ended = jobs.run(0)
-    assert ended.code == 0, ended.text
+    again = jobs.run(0, attempt=2)
+    assert again.code == 0, again.text
+    assert f"{ended.report['chunks_kept']} of {CHUNKS} chunks are completed already" in again.text
     files = {str(path) for path in skims.rglob("*") if path.is_file()}
     output = result_of(jobs)
     assert {name for names in output["skimmed_files"].values() for name in names} == files
