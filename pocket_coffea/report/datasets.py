@@ -72,10 +72,11 @@ def _where(gap: Gap) -> str:
     return "the whole file" if gap.start is None else f"{gap.start} to {gap.stop}"
 
 
-def throughput_of(output: Mapping[str, Any]) -> dict[str, float] | None:
+def throughput_of(output: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return events, seconds by the clock and events/s of the run, planning included; None if not known.
 
-    Of merged outputs it is the time from the first start to the last end.
+    Of merged outputs it is the time from the first start to the last end. ``datasets`` is [[name, events,
+    seconds of processing], ...], empty for outputs that do not say it.
     """
     provenance = output.get("provenance", {})
     try:
@@ -84,4 +85,12 @@ def throughput_of(output: Mapping[str, Any]) -> dict[str, float] | None:
         return None
     events = sum(each["read"] for each in datasets_of(output))
     seconds = (end - start).total_seconds()
-    return {"events": events, "seconds": seconds, "rate": events / seconds if seconds > 0 else 0.0}
+    return {
+        "events": events,
+        "seconds": seconds,
+        "rate": events / seconds if seconds > 0 else 0.0,
+        "datasets": [
+            [name, each["events"], each["seconds"]]
+            for name, each in (provenance.get("throughput") or {}).items()
+        ],
+    }

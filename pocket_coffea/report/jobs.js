@@ -57,12 +57,7 @@ function notes(history) {
 
 function speed(history) {
   const done = history.throughput;
-  if (!done) return null;
-  const rate = (events, seconds) => (seconds > 0 ? `${whole(events / seconds)} /s` : "–");
-  const rows = done.datasets.map(([name, events, seconds]) => el("tr", {}, el("th", { scope: "row", title: name }, name), el("td", {}, whole(events)), el("td", {}, period(seconds)), el("td", {}, rate(events, seconds))));
-  rows.push(el("tr", { class: "sum" }, el("th", { scope: "row" }, "all, per core"), el("td", {}, whole(done.events)), el("td", {}, period(done.core_seconds)), el("td", {}, rate(done.events, done.core_seconds))));
-  rows.push(el("tr", { class: "sum" }, el("th", { scope: "row" }, "all, by the clock"), el("td", {}, whole(done.events)), el("td", {}, period(done.wall_seconds)), el("td", {}, rate(done.events, done.wall_seconds))));
-  return el("div", {}, el("h3", {}, "Throughput of the jobs"), table("Throughput of the jobs", ["Dataset", "Events", "Processing", "Rate"], rows));
+  return done && speedTable("Throughput of the jobs", done.datasets, done.events, done.wall_seconds);
 }
 
 function list(history) {

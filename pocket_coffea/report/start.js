@@ -56,7 +56,7 @@ async function build(data) {
     if (output.figures.variables.length || output.figures.left_out.length) sections.push(new Gallery(output.figures, viewer).element);
     if (output.categories.length) sections.push(yieldsSection(output));
     if (output.steps.length) sections.push(cutflowSection(output));
-    sections.push(datasetsSection(output));
+    sections.push(datasetsSection(output, jobs));
   }
   if (jobs) sections.push(jobsSection(await unpack(jobs.block)));
   if (output) sections.push(optionsSection(output), provenanceSection(output));

@@ -46,7 +46,17 @@ function completeness(each) {
   return { share, kind, text: share >= 1 ? "complete" : `${(Math.floor(share * 1000) / 10).toFixed(1)} %` };
 }
 
-function datasetsSection(output) {
+// Events and time by dataset, [name, events, seconds of processing]; ``seconds`` are those of the clock.
+function speedTable(title, datasets, total, seconds) {
+  const row = (name, events, time, kind) => el("tr", { class: kind }, el("th", { scope: "row", title: name }, name), el("td", {}, whole(events)),
+    el("td", {}, period(time)), el("td", {}, time > 0 ? `${whole(events / time)} /s` : "–"));
+  const busy = sum(datasets.map(([, , time]) => time));
+  const rows = [...datasets.map((each) => row(...each)), row("all, per core", total, busy, "sum"), row("all, by the clock", total, seconds, "sum")];
+  return el("div", {}, el("h3", {}, title), table(title, ["Dataset", "Events", "Processing", "Rate"], rows));
+}
+
+function datasetsSection(output, jobs) {
+  const done = output.throughput;
   const rows = output.datasets.map((each) => {
     const state = completeness(each);
     const bar = state.share !== null && el("span", { class: `meter ${state.kind}`, "aria-hidden": "true" }, el("i", {}));
@@ -60,7 +70,8 @@ function datasetsSection(output) {
   const holes = el("div", {});
   unpack(output.holes).then((found) => { if (found.length) holes.replaceChildren(holesTable(found)); });
   return section("datasets", "Datasets", table("Datasets and completeness", head, rows), holes,
-    el("p", { class: "muted small" }, "Events read: by the ledger of the output. Expected: by the metadata of the dataset."));
+    el("p", { class: "muted small" }, "Events read: by the ledger of the output. Expected: by the metadata of the dataset."),
+    !jobs && done && done.datasets.length > 0 && speedTable("Throughput of the run", done.datasets, sum(done.datasets.map(([, events]) => events)), done.seconds));
 }
 
 function holesTable(found) {

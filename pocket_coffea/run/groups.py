@@ -125,6 +125,7 @@ class GroupRunner:
             configuration_file=str(self.request.cfg),
             calibrations_not_applied=self.config.calibrations_not_applied,
             workers=self._workers(),
+            throughput=runner.throughput,
         )
         path = self.folder.save(output, name)
         self._account(name, digest, path, runner)

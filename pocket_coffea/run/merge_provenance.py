@@ -1,13 +1,14 @@
 """The provenance of a merged output: what its parts agree on, and what may not differ between them.
 
 Where parts differ the merged provenance says ``{"mixed": [...]}``, sorted and without repetition; ``start``
-is that of the first part and ``end`` that of the last.
+is that of the first part and ``end`` that of the last; ``throughput`` is added up.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -41,6 +42,7 @@ class ProvenanceBook:
         self._edges: dict[str, str] = {}
         self._digests: dict[str, list[str]] = {"plan_digest": [], "datasets": []}
         self._not_applied: set[str] = set()
+        self._throughput: dict[str, dict[str, list[float]]] = {}
         self._parts = 0
 
     def add(self, provenance: Mapping[str, Any], output: str) -> None:
@@ -51,6 +53,10 @@ class ProvenanceBook:
         self._digests["plan_digest"].append(str(provenance.get("plan_digest")))
         self._digests["datasets"].append(str(provenance.get("digests", {}).get("datasets")))
         self._not_applied.update(provenance.get("calibrations_not_applied", ()))
+        for dataset, numbers in (provenance.get("throughput") or {}).items():
+            mine = self._throughput.setdefault(dataset, {})
+            for name, value in numbers.items():
+                mine.setdefault(name, []).append(value)
         for key, choose in _EDGES.items():
             if key in provenance:
                 self._edges[key] = choose(provenance[key], self._edges.get(key, provenance[key]))
@@ -96,7 +102,16 @@ class ProvenanceBook:
             "plan_digest": _digest_of(self._digests["plan_digest"]),
             "merged_from": self._parts,
             "merged_by": dict(code_identity()),
+            "throughput": {
+                dataset: {name: _sum(parts) for name, parts in sorted(numbers.items())}
+                for dataset, numbers in sorted(self._throughput.items())
+            },
         }
+
+
+def _sum(parts: Collection[float]) -> float:
+    """Return the sum, which is the same for any order of the parts."""
+    return sum(parts) if all(isinstance(each, int) for each in parts) else round(math.fsum(parts), 3)
 
 
 def _digest_of(parts: Collection[str]) -> str:
@@ -124,7 +139,7 @@ def configuration_identity(digests: Mapping[str, Any]) -> str:
 
 
 def _leaves(provenance: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    done = {*_EDGES, "calibrations_not_applied", "plan_digest", "merged_from", "merged_by"}
+    done = {*_EDGES, "calibrations_not_applied", "plan_digest", "merged_from", "merged_by", "throughput"}
     for key, value in provenance.items():
         if key in _NESTED and isinstance(value, Mapping) and "mixed" not in value:
             left = {"datasets"} if key == "digests" else ()

@@ -106,9 +106,11 @@ def make_provenance(
     configuration_file: str = "",
     calibrations_not_applied: Sequence[str] = (),
     workers: Mapping[str, Any] | None = None,
+    throughput: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """Return the provenance entry of an output. ``start`` and the end, which is now, are times in UTC;
-    ``workers``: in what the workers ran, empty when in this process."""
+    ``workers``: in what the workers ran, empty when in this process; ``throughput``: events, chunks and
+    seconds of processing by dataset."""
     shown = {
         name: {**setting, "value": "set"} if name in _PRIVATE and setting.get("value") else dict(setting)
         for name, setting in options.items()
@@ -128,4 +130,8 @@ def make_provenance(
         "packages": dict(package_versions()),
         "start": start.astimezone(UTC).isoformat(timespec="seconds"),
         "end": datetime.now(UTC).isoformat(timespec="seconds"),
+        "throughput": {
+            name: {key: round(value, 3) for key, value in numbers.items()}
+            for name, numbers in sorted((throughput or {}).items())
+        },
     }

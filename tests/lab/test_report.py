@@ -238,6 +238,7 @@ def map_page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("map")
     output = make_output()
     add_plane(output, [[1, 2, 0], [4, 5, 6]] * 2)
+    output["provenance"]["throughput"] = {"DY_2018": {"events": 350, "chunks": 2, "seconds": 10.0}}
     write_report(find_source(save_output(output, folder / "output_all.coffea")), folder / "report.html")
     return folder / "report.html"
 
@@ -245,6 +246,8 @@ def map_page(tmp_path_factory):
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)], ids=["light", "dark phone"])
 def test_a_histogram_of_two_axes_is_a_map(browser, map_page, width, dark):
     browser.show(map_page, width, 800, dark=dark)
+    rows = "return [...document.querySelectorAll('#datasets table:last-of-type tr')].map((e) => e.innerText)"
+    assert browser.run(rows)[-2:] == ["all, per core\t350\t10 s\t35 /s", "all, by the clock\t350\t50 s\t7 /s"]
     choose(browser, "Variable", "plane")
     enlarge(browser)
     cells = f"return document.querySelectorAll('{ENLARGED} path.cell').length"

@@ -126,6 +126,9 @@ def test_a_new_analysis_runs_as_it_is(run):
     assert provenance["executor"] == "iterative"
     assert provenance["run_options"]["limit-chunks"] == {"value": 2, "origin": "--test"}
     assert len(provenance["digests"]["configuration"]) == 64
+    speed = provenance["throughput"]["DYJetsToLL_2018"]
+    assert (speed["events"], speed["chunks"]) == (1000, 2)
+    assert speed["seconds"] > 0
     assert "Output saved" in (run.outputdir / "logfile.log").read_text()
 
 

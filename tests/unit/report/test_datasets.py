@@ -54,6 +54,9 @@ def test_metadata_without_a_number_of_events():
 
 
 def test_the_rate_is_by_the_clock():
-    assert throughput_of(make_output()) == {"events": 350, "seconds": 50.0, "rate": 7.0}
+    assert throughput_of(make_output()) == {"events": 350, "seconds": 50.0, "rate": 7.0, "datasets": []}
+    output = make_output()
+    output["provenance"]["throughput"] = {"DY_2018": {"events": 200, "chunks": 2, "seconds": 1.5}}
+    assert throughput_of(output)["datasets"] == [["DY_2018", 200, 1.5]]
     assert throughput_of({"provenance": {"start": "yesterday"}}) is None
     assert throughput_of({}) is None

@@ -132,6 +132,11 @@ def test_explicit_files_are_summed_and_postprocessed_with_a_configuration_only(c
     merged = load_output(campaign.folder / "merged.coffea")
     assert merged["cutflow"] == load_output(campaign.reference())["cutflow"]
     assert merged["provenance"]["merged_from"] == 4
+    parts = [load_output(path)["provenance"]["throughput"] for path in jobs(campaign)]
+    for dataset, numbers in merged["provenance"]["throughput"].items():
+        mine = [part[dataset] for part in parts if dataset in part]
+        assert numbers["events"] == sum(each["events"] for each in mine) > 0
+        assert numbers["seconds"] == pytest.approx(sum(each["seconds"] for each in mine))
 
 
 def test_what_is_there_twice_is_refused_by_name(campaign):
