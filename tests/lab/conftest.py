@@ -16,6 +16,7 @@ from ci.lab.control import ask
 from ci.lab.host import machine
 from ci.lab.layout import CONTROL, PHYSICIST, SHARED
 from ci.lab.process import run
+from tests.lab.shares import split
 from tests.lab.site_table import table
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ OUTSIDE = HERE / "outside"
 PATIENCE = 3  # machines of CI are slow; who waits in vain waits that much longer
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let several labs share out the test files."""
+    parser.addoption("--share", default="1/1", metavar="N/M", help="only the N-th of M shares of the files")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark every test of this folder; those of the host need a machine that can host a lab."""
     for item in items:
         if OUTSIDE in item.path.parents:
@@ -37,6 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="; ".join(lacks)))
         elif HERE in item.path.parents:
             item.add_marker("lab")
+    items[:], others = split(
+        items, config.getoption("--share", "1/1")
+    )  # unknown where all tests are collected
+    config.hook.pytest_deselected(items=others)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 
 from ci.lab.errors import LabError
-from ci.lab.host import build, instance, machine
+from ci.lab.host import build, instance, machine, testing
 from ci.lab.host.places import Instance
 from ci.lab.inside.supervisor import all_services, with_needs
 from ci.lab.layout import PHYSICIST
@@ -174,18 +174,14 @@ def _test(lab: Instance, arguments: argparse.Namespace) -> int:
         print("The lab tests were not run; this machine cannot host a lab:", file=sys.stderr)
         print("\n".join(f"- {text}" for text in lacks), file=sys.stderr)
         return 1 if os.environ.get("CI") == "true" else 0
-    was_up = instance.alive(lab)
-    try:
-        if was_up:  # with all its services or some
-            instance.up(lab)
-        else:
-            _up(lab, argparse.Namespace(services=""))
-        command = ["/opt/venv/bin/python", "-m", "pytest", "-m", "lab", "-p", "no:cacheprovider"]
-        command += ["--ignore=tests/lab/outside", *(arguments.pytest or ["tests/lab"])]
-        return instance.execute(lab, command, user=PHYSICIST, network=False, cwd="/project")
-    finally:
-        if not was_up:
-            instance.down(lab)
+
+    def up() -> int:
+        return _up(lab, argparse.Namespace(services=""))
+
+    number = 1 if arguments.pytest else testing.number_of_labs()
+    if number > 1:
+        return testing.run_shares(lab, number, up)
+    return testing.run_here(lab, arguments.pytest, up)
 
 
 def _clean(_lab: Instance, _arguments: argparse.Namespace) -> int:

@@ -1,0 +1,43 @@
+"""Which test files are whose when several labs test at once: each is in one share, all about as long."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+#: Seconds of files whose tests are longer than others; a wrong number makes a share longer, nothing else.
+SECONDS: dict[str, float] = {}
+#: Seconds of a test of the other files.
+USUAL = 8.0
+
+
+def split(items: list[pytest.Item], share: str) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Return the tests of ``share`` ("1/2") and the others. Raises pytest.UsageError for other words."""
+    words = re.fullmatch(r"([1-9]\d?)/([1-9]\d?)", share, re.ASCII)
+    if not words or int(words[1]) > int(words[2]):
+        msg = f"--share {share}: N/M is needed, the N-th of M shares, for instance 1/2"
+        raise pytest.UsageError(msg)
+    number, of = int(words[1]), int(words[2])
+    if of == 1:
+        return items, []
+    mine = set(shares((item.path.stem for item in items), of)[number - 1])
+    return (
+        [item for item in items if item.path.stem in mine],
+        [item for item in items if item.path.stem not in mine],
+    )
+
+
+def shares(files: Iterable[str], number: int) -> list[list[str]]:
+    """Give each file, the longest first, to the share that is shortest so far."""
+    tests = Counter(files)
+    seconds = {file: SECONDS.get(file, USUAL * n) for file, n in tests.items()}
+    found: list[list[str]] = [[] for _ in range(number)]
+    sums = [0.0] * number
+    for file in sorted(seconds, key=lambda name: (-seconds[name], name)):
+        shortest = sums.index(min(sums))
+        found[shortest].append(file)
+        sums[shortest] += seconds[file]
+    return found
