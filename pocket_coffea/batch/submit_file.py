@@ -128,9 +128,27 @@ def _condor_lines(template: Template, attributes: Mapping[str, str]) -> list[str
         # an empty line would bring back whatever is new in the job's folder
         lines.append(f"transfer_output_files = {outputs or NOTHING}")
     if template.image:
-        lines.append(f"MY.SingularityImage = {condor_string('worker-image', template.image)}")
+        image = condor_string("worker-image", template.outside(template.image))
+        lines.append(f"MY.SingularityImage = {image}")
+    lines += _outside(template)
     lines += [f"MY.{key} = {condor_string(key, value)}" for key, value in attributes.items() if _is_name(key)]
     return [line.rstrip() for line in lines]
+
+
+def _outside(template: Template) -> list[str]:
+    """Return lines for a schedd that knows the jobs folder by another path than condor_submit does.
+
+    condor_submit checks its own path, ``initialdir``; all paths that are not named here are relative to it.
+    """
+    folder = template.outside(template.folder)
+    if folder == str(template.folder):
+        return []
+    log = condor_string("logs", f"{folder}/{template.logs}/job_").removesuffix('"')
+    return [
+        f"MY.Iwd = {condor_string('jobs folder', folder)}",
+        f"MY.Cmd = {condor_string('executable', template.outside(template.executable))}",
+        f'MY.UserLog = {log}$(ClusterId).log"',
+    ]
 
 
 def _queue_directive(template: Template, tasks: Sequence[Task]) -> list[str]:

@@ -45,6 +45,20 @@ class Template:
     max_array: int = 1000  # Slurm: most tasks of one array
     max_running: int = 0  # Slurm: most tasks of an array that run at once; 0 for all of them
     slots: int = 2  # local processes: most at once
+    #: HTCondor: (a folder here, the same one as the schedd sees it) where condor_submit runs in a container
+    host_path: tuple[str, ...] = ()
+
+    def outside(self, path: str | Path) -> str:
+        """Return a path as the schedd sees it.
+
+        >>> template = Template(Path("/srv/job"), Path("/srv/job/job.sh"), host_path=("/srv", "/data/me"))
+        >>> template.outside("/srv/job")
+        '/data/me/job'
+        """
+        text = str(path)
+        if self.host_path and (text == self.host_path[0] or text.startswith(f"{self.host_path[0]}/")):
+            return self.host_path[1] + text.removeprefix(self.host_path[0])
+        return text
 
     def as_mapping(self) -> dict[str, Any]:
         """Return plain data from which ``from_mapping`` makes an equal template."""

@@ -140,6 +140,22 @@ def test_a_job_is_started_again_unless_its_code_says_that_it_is_of_no_use(shared
         assert State.IDLE in states[states.index(State.RUNNING) :]
 
 
+def test_a_job_of_a_folder_that_the_schedd_knows_by_another_path(shared_folder, fault):
+    outside, inside = shared_folder / "outside", shared_folder / "inside"
+    outside.mkdir()
+    inside.symlink_to(outside)
+    words = {"queue_directive": "+JobFlavour", "host_path": (str(inside), str(outside))}
+    with farm_of(CondorFarm, HTCondor, inside, fault, **words, inputs=("in.txt",)) as farm:
+        (farm.system.folder / "in.txt").touch()
+        ids = farm.submit("jobs_all", ("print", "hello"), resources=Resources("longlunch", 120, 1, 100))
+        inside.unlink()  # as if only the container had it
+        here = outside / "my jobs"
+        farm.system = HTCondor(Template(here, here / "job.sh"), farm.system.campaign)
+        farm.wait(ids.values(), {State.DONE})
+        (log,) = (here / "logs").glob("*.out")
+        assert log.read_text().splitlines()[-1] == "hello"
+
+
 def test_what_the_schedd_refuses_is_reported_with_its_words(condor):
     condor.system.template.executable.unlink()
     submission = condor.system.submit("jobs_all", [Task(0, 1, ())])

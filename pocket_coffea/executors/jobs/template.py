@@ -34,6 +34,8 @@ __all__ = ["SYSTEMS", "Place", "find_place", "job_resources", "job_template", "s
 
 #: Batch system of the batch room, by what a site says it has.
 SYSTEMS = {"htcondor": "htcondor", "slurm": "slurm", "none": "local"}
+#: Where the container that jobs are submitted from (lpcjobqueue's) has the folder in which it was started.
+_INSIDE = "/srv"
 #: Seconds in which a job may write down what it has after HTCondor asked it to end.
 _VACATE = 60
 #: Exit codes that another start of the same job does not heal: wrong image, Python or slice, no time or
@@ -71,8 +73,10 @@ def find_place(site: Site, options: Mapping[str, Any], folder: Path, output: str
     """Return how the jobs of ``folder`` deliver to ``output``. Raises ConfigurationError when they cannot."""
     shared = [fill_in(name) for name in site.shared]
     storage = storage_of(site, options)
-    delivery = _delivery(site, output, shared, storage)
-    reached = is_shared(str(folder), shared)
+    # what is in the container only, workers do not see
+    hidden = [_INSIDE] if _host_path(options) else []
+    delivery = _delivery(site, output, [] if is_shared(output, hidden) else shared, storage)
+    reached = is_shared(str(folder), shared) and not is_shared(str(folder), hidden)
     if site.batch == "slurm" and not reached:
         raise ConfigurationError(_not_seen(site, f"jobs folder {folder}", shared, "run option jobs-dir"))
     flags = reached and delivery.way != "transfer"
@@ -163,7 +167,22 @@ def job_template(
         queue_directive=site.queue_directive,
         directives=directives(site, options),
         max_running=int(options.get("max-concurrent-jobs") or 0),
+        host_path=_host_path(options),
     )
+
+
+def _host_path(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what is ``/srv`` in the container that jobs are submitted from, and its path outside."""
+    prefix = options.get("host-path-prefix")
+    if not prefix:
+        return ()
+    if not str(prefix).startswith("/"):
+        msg = (
+            f"run option host-path-prefix = {prefix}: give the path, outside of the container, of the folder "
+            f"that is {_INSIDE} in it; it starts with /."
+        )
+        raise OptionError(msg)
+    return _INSIDE, str(prefix).rstrip("/")
 
 
 def config_name_of_all() -> str:
@@ -177,12 +196,6 @@ def _no_lines(site: Site, options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _condor_lines(site: Site, options: Mapping[str, Any]) -> dict[str, str]:
-    if options.get("host-path-prefix"):
-        msg = (
-            f"run option host-path-prefix = {options['host-path-prefix']}: paths are not translated in this "
-            "version. Give a jobs-dir whose path is the same inside and outside of the container."
-        )
-        raise OptionError(msg)
     lines = {
         # a job that has to end is asked first, and keeps what it has done
         "want_graceful_removal": "True",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pocket_coffea.batch.submit_file import condor_submit_text
+from pocket_coffea.batch.tasks import Task, Template
 from pocket_coffea.errors import ConfigurationError, OptionError
 from pocket_coffea.executors.jobs.template import find_place, job_resources, job_template, with_binds
 from pocket_coffea.executors.worker_environment import WorkerEnvironment
@@ -115,8 +117,28 @@ def test_custom_lines_of_slurm_are_options(make_site):
         job_template(site, {"custom-sbatch-options": ["rm -rf"]}, place, WorkerEnvironment("given"), [], "n")
 
 
-def test_paths_are_not_translated(make_site):
-    site = make_site(batch="htcondor", shared=("/",))
-    place = find_place(site, {}, Path("/srv/job"), "/srv/out")
-    with pytest.raises(OptionError, match="host-path-prefix = /uscms: paths are not translated"):
-        job_template(site, {"host-path-prefix": "/uscms"}, place, WorkerEnvironment("given"), [], "n")
+def test_a_schedd_outside_of_the_container_gets_its_own_paths(make_site):
+    site = make_site(batch="htcondor", shared=())
+
+    def text(folder, **options):
+        place = find_place(site, {}, Path(folder), "/srv/out")
+        environment = WorkerEnvironment("given", batch_image="/srv/my.sif")
+        template = job_template(site, options, place, environment, [], "n")
+        return condor_submit_text(Template.from_mapping(template.as_mapping()), [Task(0, 1, ("0",))])
+
+    translated = text("/srv/a b/job", **{"host-path-prefix": "/uscms_data/me/"}).splitlines()
+    for line in (
+        "initialdir = /srv/a b/job",
+        'MY.Iwd = "/uscms_data/me/a b/job"',
+        'MY.Cmd = "/uscms_data/me/a b/job/job.sh"',
+        'MY.UserLog = "/uscms_data/me/a b/job/logs/job_$(ClusterId).log"',
+        'MY.SingularityImage = "/uscms_data/me/my.sif"',
+    ):
+        assert line in translated
+    here = make_site(batch="htcondor", shared=("/",))
+    place = find_place(here, {"host-path-prefix": "/data"}, Path("/srv/job"), "/srv/out")
+    assert (place.flags, place.delivery.way) == (False, "transfer")
+    assert "MY.Iwd" not in text("/srvice/job", **{"host-path-prefix": "/uscms_data/me"})
+    assert "MY.Iwd" not in text("/srv/job")
+    with pytest.raises(OptionError, match="host-path-prefix = uscms: give the path"):
+        text("/srv/job", **{"host-path-prefix": "uscms"})
