@@ -13,6 +13,7 @@ from pocket_coffea.plotting.canvas import cms_style, save_figure
 from pocket_coffea.plotting.comparison import plot_shapes_comparison
 from pocket_coffea.plotting.cutflow_plots import plot_cutflow_from_output
 from pocket_coffea.plotting.shape import Shape
+from tests.unit.report.outputs import CATEGORIES, add_plane, make_output
 
 GOLDENS = Path(__file__).parent / "goldens"
 #: Root mean square of the differences of pixels that is no difference.
@@ -137,6 +138,23 @@ def test_map(output, tmp_path, check):
         output["variables"]["x_y"], output["datasets_metadata"], "x_y_2018", tmp_path, SMALL, save=False
     )
     check("map", drawn.plot_datamc("baseline"))
+
+
+def test_maps_of_data_and_simulation_and_their_ratio(tmp_path, check):
+    output = make_output()
+    across, upward = np.indices((12, 10))
+    contents = np.where(across + upward < 16, 60 - 5 * across + 2 * upward, 0)
+    add_plane(output, contents)
+    drawn = Shape(
+        output["variables"]["plane"], output["datasets_metadata"], "plane_2018", tmp_path, SMALL, save=False
+    )
+    figure = drawn.plot_datamc(CATEGORIES[0])
+    meshes = [axes.collections[0] for axes in figure.axes[:3]]
+    assert meshes[0].get_clim() == meshes[1].get_clim() == (0, 2 * 78)  # one scale for both
+    ratio = meshes[2].get_array()
+    assert set(ratio.compressed()) == {2}
+    assert ratio.mask.sum() == (contents == 0).sum() > 0
+    check("map_ratio", figure)
 
 
 def test_shapes_comparison(pictured, check):
