@@ -36,7 +36,7 @@ def draw_map(stack: Stack, style: Style, options: DrawOptions) -> Any:
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(maps), squeeze=False)[0]
     edge = 0.12 / len(maps)
-    figure.subplots_adjust(left=edge, right=1 - edge, top=0.92, bottom=0.12, wspace=0.2)
+    figure.subplots_adjust(left=edge, right=1 - edge, top=0.92, bottom=0.12, wspace=0.32)
     norm = _norm([values for name, values in maps.items() if name != _RATIO], log=options.log_y)
     for axes, (name, values) in zip(panels, maps.items(), strict=True):
         mesh = _draw_one(axes, (name, values), (stack, style, options), norm)
