@@ -11,7 +11,7 @@ __all__ = ["plot_cutflow"]
 
 
 @click.command("plot-cutflow", context_settings={"max_content_width": 100})
-@click.option(*("-i", "--input-file", "--input"), required=True, help="The output")
+@click.option(*("-i", "--input-file", "--input"), required=True, help="The output, or its folder")
 @click.option(
     *("-o", "--output-dir", "--outputdir"),
     help="Folder of the plots and tables; default: cutflow beside the output",
@@ -52,7 +52,7 @@ def _plot(arguments: dict[str, Any]) -> None:
     from pocket_coffea.utils.atomic import write_whole
     from pocket_coffea.utils.output_file import load_output
 
-    path = Path(arguments["input_file"]).expanduser()
+    path = _output_file(Path(arguments["input_file"]).expanduser())
     output = load_output(path, [], columns=False)
     if "cutflow" not in output:
         msg = f"{path} has no cutflow."
@@ -86,3 +86,17 @@ def _plot(arguments: dict[str, Any]) -> None:
             separate_years=years,
         )
     click.echo(f"{len(drawn)} plots and {2 * len(tables)} tables in {folder}")
+
+
+def _output_file(path: Path) -> Path:
+    """Return the output, which may be named by its folder, as for ``report``."""
+    if not path.is_dir():
+        return path
+    from pocket_coffea.errors import InputFileError
+    from pocket_coffea.report.source import find_source
+
+    found = find_source(path).output
+    if found is None:
+        msg = f"{path} has no output yet: merge those of its jobs first (pocket-coffea merge-outputs -jc ...)."
+        raise InputFileError(msg)
+    return found

@@ -224,6 +224,9 @@ def test_cutflow_tables_and_plots(folder):
     assert r"DY\_\_part & $2.50 \pm 0.50$ & $2.50 \pm 0.50$ \\" in latex
     assert r"signal\_region" in latex
     assert "cutflow_DY__part.png" in pictures(folder, "cutflow")
+    by_folder = invoke(folder, "-i", str(folder), "--table-only", "-s", "DY", command="plot-cutflow")
+    assert by_folder.exit_code == 0, by_folder.output
+    assert "DY 2.50 ± 0.50 2.50 ± 0.50" in " ".join(by_folder.output.split())
     wrong = invoke(folder, "-i", str(folder / "output_all.coffea.zip"), "-e", "bas", command="plot-cutflow")
     assert wrong.exit_code == 1
     assert "category 'bas' is not in this output" in wrong.output
