@@ -97,6 +97,6 @@ def _output_file(path: Path) -> Path:
 
     found = find_source(path).output
     if found is None:
-        msg = f"{path} has no output yet: merge those of its jobs first (pocket-coffea merge-outputs -jc ...)."
+        msg = f"{path} has no output yet: merge those of its jobs (pocket-coffea merge-outputs -jc ...)."
         raise InputFileError(msg)
     return found
