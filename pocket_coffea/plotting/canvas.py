@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP
 from matplotlib.patches import StepPatch
 from matplotlib.ticker import AutoMinorLocator, FixedLocator, LogLocator, NullLocator
+from PIL import Image
 
 from pocket_coffea.errors import InvalidValue
 from pocket_coffea.plotting.content import Array, Binning
@@ -281,13 +282,24 @@ def save_figure(figure: Any, path: Path, formats: Sequence[str]) -> list[Path]:
     for name in formats:
         target = path.parent / f"{path.name}.{name}"
         # nothing in the file depends on when it is written
-        options: dict[str, Any] = {"metadata": {"CreationDate": None} if name == "pdf" else {"Date": None}}
-        if name == "png":
-            options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 1}}
+        dates = {"metadata": {"CreationDate": None} if name == "pdf" else {"Date": None}}
         with whole_file(target) as part:
-            figure.savefig(part, format=name, **options)
+            if name == "png":
+                _write_png(figure, part)
+            else:
+                figure.savefig(part, format=name, **dates)
         written.append(target)
     return written
+
+
+def _write_png(figure: Any, path: Path) -> None:
+    """Write a picture without transparency, which takes a tenth of the time of drawing and has no use."""
+    canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]
+    Image.fromarray(np.ascontiguousarray(pixels)).save(
+        path, "png", compress_level=1, dpi=(figure.dpi, figure.dpi)
+    )
 
 
 def copy_index(index: Path, folder: Path) -> None:
