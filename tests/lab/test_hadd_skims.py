@@ -11,19 +11,20 @@ import pytest
 import uproot
 import yaml
 
-from ci.lab.layout import PROJECT, VENV
+from ci.lab.layout import CVMFS, SHARED, VENV
 from ci.lab.process import run
 from ci.lab.services.xrootd import SITES
 from pocket_coffea.utils.output_file import save_output
+from tests.lab.site_runs import image_of
 
 FOLDER = f"/store/user/physicist/hadd-{os.getpid()}"
 KIT = f"root://{SITES['kit'].address}"
 EVENTS = (5, 7, 3)
 COMMAND = VENV / "bin" / "pocket-coffea"
-#: Both sides run the lab's own environment.
+#: Where not the same as at the site: the lab's machine is small, and a flavour's minutes are seconds.
 OPTIONS = {
-    "local-virtualenv": True,
-    "shared-folders": ["/shared", "/opt/venv", str(PROJECT)],
+    "shared-folders": [str(SHARED)],
+    "apptainer-binds": [str(SHARED), str(CVMFS)],
     "submit-hosts": ["lab.site"],
     "queue": "workday",
     "mem-per-worker": "1GB",
@@ -73,8 +74,10 @@ def test_inputs_and_outputs_on_a_server(skim):
     assert "2 files merged, 0 were there" in hadd("--overwrite")
 
 
-def test_jobs_of_htcondor_merge_what_a_server_has(skim, shared_folder):
-    (skim / "options.yaml").write_text(yaml.safe_dump({**OPTIONS, "jobs-dir": str(shared_folder)}))
+def test_jobs_in_the_pinned_image_merge_what_a_server_has(skim, shared_folder):
+    image = image_of("lxplus")
+    options = {**OPTIONS, "worker-image": str(image.path), "jobs-dir": str(shared_folder)}
+    (skim / "options.yaml").write_text(yaml.safe_dump(options))
     output = f"{KIT}/{FOLDER}/by_jobs"
     words = [COMMAND, "hadd-skimmed-files", "-fl", "skim.coffea", "-o", output, "-f", "2"]
     words += ["--executor", "condor@lxplus", "-ro", "options.yaml"]
@@ -85,5 +88,5 @@ def test_jobs_of_htcondor_merge_what_a_server_has(skim, shared_folder):
     (entry,) = json.loads((skim / "skimmed_dataset_definition_hadd.json").read_text()).values()
     assert entry["files"] == [f"{output}/DY/DY_{n}.root" for n in (1, 2)]
     report = json.loads((shared_folder / "hadd" / "logs" / "job_0.1.json").read_text())
-    assert (report["exit_code"], report["events"]) == (0, 12)
+    assert (report["exit_code"], report["events"], report["image"]) == (0, 12, image.digest)
     assert [each["path"] for each in report["outputs"]] == entry["files"][:1]
