@@ -51,6 +51,12 @@ def test_of_several_campaigns_none_is_meant(tmp_path):
     assert find_source(tmp_path) == Source(output, None)
 
 
+def test_jobs_that_merged_skims_do_not_hide_those_of_the_run(tmp_path):
+    for name in ("hadd", "job"):
+        Campaign.create(tmp_path / name, "local", 1).close()
+    assert find_source(tmp_path) == Source(None, tmp_path / "job")
+
+
 def test_nothing_to_report_on(tmp_path):
     with pytest.raises(InputFileError, match="does not exist"):
         find_source(tmp_path / "no.coffea")
