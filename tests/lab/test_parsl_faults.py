@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -27,20 +29,32 @@ def start(analysis, output):
     return call
 
 
-def pool_processes() -> list[int]:
-    """Return the processes that the worker pools have started; most of them wait for a task."""
+def pool_processes() -> dict[str, list[int]]:
+    """Return the processes that the worker pools have started, by job; most of them wait for a task."""
     module = "python.* -m pocket_coffea.executors.parsl_pool"
     managers = run(["pgrep", "-u", "physicist", "-f", module], timeout=30, check=False).stdout.split()
-    words = ["pgrep", "-f", "spawn_main", "-P", ",".join(managers)]
-    return list(map(int, run(words, timeout=30, check=False).stdout.split())) if managers else []
+    found: dict[str, list[int]] = {}
+    for manager in managers:
+        words = ["pgrep", "-f", "spawn_main", "-P", manager]
+        if pids := list(map(int, run(words, timeout=30, check=False).stdout.split())):
+            found.setdefault(condor_job(manager), []).extend(pids)
+    return found
+
+
+def condor_job(pid: str) -> str:
+    """Return the job that a process belongs to, as HTCondor tells it in its scratch folder."""
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    (ad,) = [each.partition(b"=")[2].decode() for each in variables if each.startswith(b"_CONDOR_JOB_AD=")]
+    numbers = dict(re.findall(r"^(ClusterId|ProcId) = (\d+)$", Path(ad).read_text(), re.MULTILINE))
+    return f"condor:{numbers['ClusterId']}.{numbers['ProcId']}"
 
 
 def test_a_killed_batch_job_and_a_killed_process_cost_their_chunks(start, expected, output, until, fault):
     running = start("parsl@RWTH")
     until(lambda: running.says("planned in") and len(pool_processes()) > 1, 90)
-    fault("node", "kill-job", next(iter(jobs())))
-    # the job of the other one ends by itself
-    os.kill(pool_processes()[-1], signal.SIGKILL)
+    (_, (*_, process)), (job, _) = sorted(pool_processes().items())[:2]
+    os.kill(process, signal.SIGKILL)  # its job ends by itself
+    fault("node", "kill-job", job)
     assert running.end() == 0, running.text
     said = "".join(path.read_text() for path in output.glob("logs_parsl/**/*.stderr"))
     assert "parsl_pool: its process" in said
