@@ -9,9 +9,25 @@ from collections.abc import Iterable
 import pytest
 
 #: Seconds of files whose tests are longer than others; a wrong number makes a share longer, nothing else.
-SECONDS: dict[str, float] = {}
+SECONDS: dict[str, float] = {
+    "test_batch_systems": 60,
+    "test_dask": 60,
+    "test_dask_condor": 100,
+    "test_dask_facility": 100,
+    "test_dask_faults": 120,
+    "test_dask_slurm": 120,
+    "test_hadd_skims": 30,
+    "test_manual_job": 50,
+    "test_manual_jobs_sites": 150,
+    "test_parsl": 190,
+    "test_parsl_faults": 210,
+    "test_report": 30,
+    "test_sites": 400,
+    "test_soak": 150,
+    "test_worker_setup": 80,
+}
 #: Seconds of a test of the other files.
-USUAL = 8.0
+USUAL = 2.0
 
 
 def split(items: list[pytest.Item], share: str) -> tuple[list[pytest.Item], list[pytest.Item]]:

@@ -12,7 +12,7 @@ import pytest
 from ci.lab.errors import LabError
 from ci.lab.host import testing
 from ci.lab.host.places import Instance
-from tests.lab.shares import SECONDS, shares
+from tests.lab.shares import SECONDS, USUAL, shares
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted(path.stem for path in (ROOT / "tests" / "lab").glob("test_*.py"))
@@ -26,7 +26,7 @@ def test_every_file_is_in_one_share(number):
 
 
 def test_shares_take_about_as_long():
-    first, second = (sum(SECONDS.get(name, 24) for name in share) for share in shares(FILES * 3, 2))
+    first, second = (sum(SECONDS.get(name, 3 * USUAL) for name in share) for share in shares(FILES * 3, 2))
     assert first == pytest.approx(second, rel=0.1)
 
 
