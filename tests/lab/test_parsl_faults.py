@@ -30,14 +30,15 @@ def start(analysis, output):
 
 
 def pool_processes() -> dict[str, list[int]]:
-    """Return the processes that the worker pools have started, by job; most of them wait for a task."""
+    """Return the processes of the worker pools that have begun, by job; the first one serves the others."""
     module = "python.* -m pocket_coffea.executors.parsl_pool"
     managers = run(["pgrep", "-u", "physicist", "-f", module], timeout=30, check=False).stdout.split()
     found: dict[str, list[int]] = {}
     for manager in managers:
         words = ["pgrep", "-f", "spawn_main", "-P", manager]
-        if pids := list(map(int, run(words, timeout=30, check=False).stdout.split())):
-            found.setdefault(condor_job(manager), []).extend(pids)
+        pids = list(map(int, run(words, timeout=30, check=False).stdout.split()))
+        if len(pids) > 1:
+            found[condor_job(manager)] = pids
     return found
 
 
