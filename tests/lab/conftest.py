@@ -157,6 +157,29 @@ def expected(analysis: Analysis) -> Callable[..., list[Any]]:
 
 
 @pytest.fixture
+def of_bare_worker(
+    analysis: Analysis, shared_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], list[Any]]:
+    """Send HTCondor jobs to the worker that sees no folder of this machine; events come by XRootD.
+
+    Returns what gives the output of iterative on the same files.
+    """
+    from tests.lab.parsl_runs import content
+    from tests.lab.site_runs import remote_samples
+
+    remote = shutil.copytree(analysis.config.parent, shared_folder / "remote")
+    monkeypatch.setattr(analysis, "config", remote / "config.py")
+    remote_samples(analysis)
+    monkeypatch.setenv("_CONDOR_APPEND_REQUIREMENTS", "TARGET.HasSharedFS =?= False")
+
+    def iterative() -> list[Any]:
+        analysis.run("iterative", shared_folder / "iterative", {"tree-reduction": 4})
+        return content(shared_folder / "iterative")
+
+    return iterative
+
+
+@pytest.fixture
 def output(shared_folder: Path) -> Path:
     """Return an output folder, still to be made, that the workers see."""
     return shared_folder / "out"

@@ -14,7 +14,7 @@ from ci.lab.process import run
 from tests.lab import dask_runs
 from tests.lab.dask_runs import SECRETS, in_image, leaves_nothing, newest_image, scheduler_of
 from tests.lab.parsl_runs import content, jobs, provenance
-from tests.lab.site_runs import golden_json, remote_samples
+from tests.lab.site_runs import golden_json
 
 #: Sites ask for more disk than the lab has.
 OPTIONS = {**dask_runs.OPTIONS, "disk-per-worker": "100MB"}
@@ -51,18 +51,13 @@ def test_workers_in_the_pinned_image(analysis, expected, shared_folder):
     assert leaves_nothing(output)
 
 
-def test_nothing_is_shared(analysis, shared_folder, monkeypatch):
+def test_nothing_is_shared(analysis, of_bare_worker, shared_folder):
     """Everything travels with the job to a worker that sees no folder of this machine; events by XRootD."""
-    remote = shutil.copytree(analysis.config.parent, shared_folder / "remote")
-    monkeypatch.setattr(analysis, "config", remote / "config.py")
-    remote_samples(analysis)
-    analysis.run("iterative", shared_folder / "iterative", {"tree-reduction": 4})
-    monkeypatch.setenv("_CONDOR_APPEND_REQUIREMENTS", "TARGET.HasSharedFS =?= False")
     output = shared_folder / "out"
     golden = golden_json(analysis)
     options = in_image(**{"shared-folders": [], "apptainer-binds": [], "extra-input-files": [golden]})
     said = analysis.run("dask@lab", output, options)
-    assert content(output) == content(shared_folder / "iterative")
+    assert content(output) == of_bare_worker()
     assert load(output / "output_all.coffea")["cutflow"]["skim"]["DATA_SingleMuon_2018_EraA"] > 0
     assert "do not see the output folder: completed chunks are not kept" in said
     logs = "".join(path.read_text() for path in output.glob("condor_log/*.log"))

@@ -11,7 +11,7 @@ from coffea.util import load
 from ci.lab.process import run
 from tests.lab.dask_runs import in_image
 from tests.lab.parsl_runs import OPTIONS, SLURM, content, jobs, left_behind, provenance
-from tests.lab.site_runs import golden_json, remote_samples
+from tests.lab.site_runs import golden_json
 
 STRINGS = {"parsl@DESY": {}, "parsl@RWTH": {}, "parsl@CLAIX": SLURM}
 pytestmark = pytest.mark.usefixtures("clean_queues")
@@ -35,19 +35,13 @@ def test_the_documented_string_gives_the_bits_of_iterative(
     until(lambda: left_behind(output) == [], 15)
 
 
-def test_files_that_the_workers_do_not_see_travel_by_htcondor(analysis, shared_folder, monkeypatch, until):
+def test_files_that_the_workers_do_not_see_travel_by_htcondor(analysis, of_bare_worker, output, until):
     """The worker sees no folder of this machine: worker.sh, keys, task and files of the analysis travel."""
-    remote = shutil.copytree(analysis.config.parent, shared_folder / "remote")
-    monkeypatch.setattr(analysis, "config", remote / "config.py")
-    remote_samples(analysis)
-    analysis.run("iterative", shared_folder / "iterative", {"tree-reduction": 4})
-    monkeypatch.setenv("_CONDOR_APPEND_REQUIREMENTS", "TARGET.HasSharedFS =?= False")
-    output = shared_folder / "out"
     binds = {"shared-folders": [], "apptainer-binds": ["/cvmfs"]}
     travelling = in_image(**binds, **{"extra-input-files": [golden_json(analysis)], "parsl-run-dir": None})
     del travelling["dask-worker-start-timeout"]
     analysis.run("parsl@RWTH", output, travelling)
-    assert content(output) == content(shared_folder / "iterative")
+    assert content(output) == of_bare_worker()
     assert load(output / "output_all.coffea")["cutflow"]["skim"]["DATA_SingleMuon_2018_EraA"] > 0
     (submit, *_) = output.glob("logs_parsl/parsl_runinfo/000/submit_scripts/*.submit")
     assert "/certificates" in submit.read_text()
