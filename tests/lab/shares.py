@@ -16,7 +16,7 @@ SECONDS: dict[str, float] = {
     "test_dask_facility": 100,
     "test_dask_faults": 120,
     "test_dask_slurm": 120,
-    "test_hadd_skims": 30,
+    "test_hadd_skims": 50,
     "test_manual_job": 50,
     "test_manual_jobs_sites": 150,
     "test_parsl": 190,

@@ -15,20 +15,22 @@ from ci.lab.layout import CVMFS, SHARED, VENV
 from ci.lab.process import run
 from ci.lab.services.xrootd import SITES
 from pocket_coffea.utils.output_file import save_output
-from tests.lab.site_runs import image_of
+from tests.lab.site_runs import SMALL, image_of
 
 FOLDER = f"/store/user/physicist/hadd-{os.getpid()}"
 KIT = f"root://{SITES['kit'].address}"
 EVENTS = (5, 7, 3)
 COMMAND = VENV / "bin" / "pocket-coffea"
-#: Where not the same as at the site: the lab's machine is small, and a flavour's minutes are seconds.
-OPTIONS = {
+#: What is not the same as at the sites.
+LAB = {
     "shared-folders": [str(SHARED)],
     "apptainer-binds": [str(SHARED), str(CVMFS)],
     "submit-hosts": ["lab.site"],
-    "queue": "workday",
-    "mem-per-worker": "1GB",
-    "disk-per-worker": "100MB",
+}
+#: The machine is small, and a flavour's minutes are seconds.
+EXECUTORS: dict[str, dict[str, str]] = {
+    "condor@lxplus": {**SMALL, "queue": "workday"},
+    "slurm@T3_CH_PSI": {"queue": "quick", "walltime": "00:30:00"},
 }
 
 
@@ -74,14 +76,17 @@ def test_inputs_and_outputs_on_a_server(skim):
     assert "2 files merged, 0 were there" in hadd("--overwrite")
 
 
-def test_jobs_in_the_pinned_image_merge_what_a_server_has(skim, shared_folder):
-    image = image_of("lxplus")
-    options = {**OPTIONS, "worker-image": str(image.path), "jobs-dir": str(shared_folder)}
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.usefixtures("clean_queues")
+def test_jobs_in_the_pinned_image_merge_what_a_server_has(executor, skim, shared_folder):
+    image = image_of(executor.partition("@")[2])
+    changes = {**EXECUTORS[executor], "worker-image": str(image.path), "jobs-dir": str(shared_folder)}
+    options = {**LAB, **changes}
     (skim / "options.yaml").write_text(yaml.safe_dump(options))
-    output = f"{KIT}/{FOLDER}/by_jobs"
+    output = f"{KIT}/{FOLDER}/{shared_folder.name}"
     words = [COMMAND, "hadd-skimmed-files", "-fl", "skim.coffea", "-o", output, "-f", "2"]
-    words += ["--executor", "condor@lxplus", "-ro", "options.yaml"]
-    assert "Submitted 2 jobs with condor@lxplus" in run(words, cwd=skim).stdout
+    words += ["--executor", executor, "-ro", "options.yaml"]
+    assert f"Submitted 2 jobs with {executor}" in run(words, cwd=skim).stdout
     watch = [COMMAND, "check-jobs", "-j", shared_folder, "--resubmit", "--interval", "0.5"]
     assert "All jobs are completed" in run(watch, cwd=skim, timeout=400).stdout
     assert "2 of 2 merged files are there" in run(words, cwd=skim).stdout
