@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,7 +30,6 @@ __all__ = [
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # a tab is none of them
 _TOKEN = re.compile(r"[\w.@:+-]+", re.ASCII)
 NOTHING = '""'
-_QUEUE_FIELDS = ("job", "attempt", "queue", "seconds", "cpus", "memory", "disk", "args")
 #: Directives whose value is a number of seconds and not the name of a queue.
 _IN_SECONDS = re.compile(r"runtime|time", re.IGNORECASE)
 
@@ -93,17 +93,88 @@ def condor_submit_text(
 
     ``attributes`` are further strings of the job's ClassAd. Raises InvalidValue for what cannot be written.
     """
-    lines = _condor_lines(template, attributes or {})
-    lines += ["request_memory = $(memory)"] if any(task.resources.memory_mb for task in tasks) else []
-    lines += ["request_disk = $(disk)"] if any(task.resources.disk_mb for task in tasks) else []
-    lines += _queue_directive(template, tasks)
+    table = _Table(tasks)
+    lines = _condor_lines(template, attributes or {}, table)
+    for name in ("memory", "disk"):
+        if any(getattr(task.resources, f"{name}_mb") for task in tasks):
+            lines.append(f"request_{name} = {table.say(name)}")
+    lines += _queue_directive(template, tasks, table)
     lines += [f"{key} = {value}" for key, value in template.directives.items() if _is_line(key, value)]
-    lines.append(f"queue {','.join(_QUEUE_FIELDS)} from (")
-    lines += [_item(task) for task in tasks]
-    return "\n".join([*lines, ")", ""])
+    return "\n".join([*lines, *table.lines(), ""])
 
 
-def _condor_lines(template: Template, attributes: Mapping[str, str]) -> list[str]:
+class _Table:
+    """What differs between tasks, one line for each; what all of them have is said once, above it."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.columns = {"job": [str(task.job) for task in tasks]}
+        self._shared: dict[str, str] = {}
+        for name, column in _needs(tasks).items():
+            if len(set(column)) == 1:
+                self._shared[name] = column[0]
+            else:
+                self.columns[name] = column
+        before, own, after = _split_arguments(tasks)
+        if any(own):
+            self.columns["args"] = own  # last: it takes the rest of the line, whatever is in it
+        self.arguments = " ".join([*before, *(["$(args)"] if any(own) else []), *after])
+
+    def say(self, name: str) -> str:
+        """Return how a value is written above the table."""
+        return self._shared.get(name, f"$({name})")
+
+    def lines(self) -> list[str]:
+        rows = [", ".join(row) for row in zip(*self.columns.values(), strict=True)]
+        return [f"queue {','.join(self.columns)} from (", *rows, ")"]
+
+
+def _needs(tasks: Sequence[Task]) -> dict[str, list[str]]:
+    """Return the columns of what tasks need. Raises InvalidValue for what is not the name of a queue."""
+    for task in tasks:
+        queue = task.resources.queue
+        if queue and not _TOKEN.fullmatch(queue):
+            _refuse(f"queue of job {task.job}", queue, "a queue has letters, digits and . @ : + - _ alone")
+    needs = [task.resources for task in tasks]
+    return {
+        "attempt": [str(task.attempt) for task in tasks],
+        "queue": [need.queue or "-" for need in needs],
+        "seconds": [str(need.seconds) for need in needs],
+        "cpus": [str(need.cpus) for need in needs],
+        "memory": [f"{need.memory_mb}MB" if need.memory_mb else "undefined" for need in needs],
+        "disk": [f"{need.disk_mb}MB" if need.disk_mb else "undefined" for need in needs],
+    }
+
+
+def _split_arguments(tasks: Sequence[Task]) -> tuple[list[str], list[str], list[str]]:
+    """Return the words that all tasks begin with, what each has of its own, and how all end.
+
+    Words that differ by the job's number alone are shared, too. Raises InvalidValue.
+    """
+    rows = [
+        [condor_arguments(f"arguments of job {task.job}", [word]) for word in task.arguments]
+        for task in tasks
+    ]
+    if len({len(row) for row in rows}) > 1:
+        return [], [" ".join(row) for row in rows], []
+    jobs = [str(task.job) for task in tasks]
+    shared = [_shared_word(jobs, column) for column in zip(*rows, strict=True)]
+    before = list(takewhile(bool, shared))
+    after = list(takewhile(bool, shared[: len(before) - 1 if before else None : -1]))[::-1]
+    own = [" ".join(row[len(before) : len(row) - len(after)]) for row in rows]
+    return before, own, after
+
+
+def _shared_word(jobs: Sequence[str], words: Sequence[str]) -> str:
+    """Return the word of all jobs, with ``$(job)`` where their numbers are; empty when they differ."""
+    if len(set(words)) == 1:
+        return words[0]
+    # no $ of a word's own is followed by (job): condor_value wrote it in another way
+    pattern = re.sub(rf"(?<!\d){jobs[0]}(?!\d)", "$(job)", words[0])
+    same = all(pattern.replace("$(job)", job) == word for job, word in zip(jobs, words, strict=True))
+    return pattern if same else ""
+
+
+def _condor_lines(template: Template, attributes: Mapping[str, str], table: _Table) -> list[str]:
     logs = condor_value("logs", f"{template.logs}/job_")
     environment = [f"{key}={value}" for key, value in template.environment.items() if _is_name(key)]
     lines = [
@@ -113,13 +184,13 @@ def _condor_lines(template: Template, attributes: Mapping[str, str]) -> list[str
         f"output = {logs}$(ClusterId).$(job).out",
         f"error = {logs}$(ClusterId).$(job).err",
         f"log = {logs}$(ClusterId).log",
-        'arguments = "$(args)"',
+        f'arguments = "{table.arguments}"',
         f'environment = "{condor_arguments("environment", environment)}"',
         f"should_transfer_files = {'YES' if template.transfer else 'NO'}",
-        "request_cpus = $(cpus)",
+        f"request_cpus = {table.say('cpus')}",
         f"batch_name = {condor_value('job name', template.name)}",
         "MY.PocketCoffeaJob = $(job)",
-        "MY.PocketCoffeaAttempt = $(attempt)",
+        f"MY.PocketCoffeaAttempt = {table.say('attempt')}",
     ]
     if template.transfer:
         lines.append("when_to_transfer_output = ON_EXIT")
@@ -151,28 +222,16 @@ def _outside(template: Template) -> list[str]:
     ]
 
 
-def _queue_directive(template: Template, tasks: Sequence[Task]) -> list[str]:
+def _queue_directive(template: Template, tasks: Sequence[Task], table: _Table) -> list[str]:
     if not template.queue_directive or not any(
         task.resources.queue or task.resources.seconds for task in tasks
     ):
         return []
     if not re.fullmatch(r"(\+|MY\.)?\w+", template.queue_directive, re.ASCII):
         _refuse("queue directive", template.queue_directive, "it is not the name of a line")
-    value = "$(seconds)" if _IN_SECONDS.search(template.queue_directive) else '"$(queue)"'
+    in_seconds = _IN_SECONDS.search(template.queue_directive)
+    value = table.say("seconds") if in_seconds else f'"{table.say("queue")}"'
     return [f"{template.queue_directive} = {value}"]
-
-
-def _item(task: Task) -> str:
-    """Return the line of a task. The last field takes the rest of the line, whatever is in it."""
-    need = task.resources
-    queue = need.queue or "-"
-    if not _TOKEN.fullmatch(queue):
-        _refuse(f"queue of job {task.job}", queue, "a queue has letters, digits and . @ : + - _ alone")
-    memory = f"{need.memory_mb}MB" if need.memory_mb else "undefined"
-    disk = f"{need.disk_mb}MB" if need.disk_mb else "undefined"
-    fields = [str(task.job), str(task.attempt), queue, str(need.seconds), str(need.cpus), memory, disk]
-    arguments = condor_arguments(f"arguments of job {task.job}", task.arguments)
-    return ", ".join([*fields, arguments])
 
 
 def _is_name(name: str) -> bool:

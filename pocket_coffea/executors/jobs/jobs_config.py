@@ -58,7 +58,7 @@ def _jobs(record: CampaignRecord, plans: Sequence[JobPlan], anchors: Mapping[str
 
 def _quoted(value: Any) -> str:
     """Return texts, whole numbers, lists and dictionaries of them as YAML, which has JSON in it."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ": "))
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 RECORD_NAME = "campaign.json"
-VERSION = 1
+VERSION = 2
 #: How outputs get to their place: ``cp`` by the job, XRootD by the job, or the batch system's transfer.
 Way = Literal["copy", "xrootd", "transfer"]
 #: What jobs do: process events with a Configurator, or merge skimmed files.
@@ -125,7 +125,7 @@ class CampaignRecord:
             "resources": dataclasses.asdict(self.resources),
             "exceptions": {job: dataclasses.asdict(each) for job, each in self.exceptions.items()},
             "delivery": dataclasses.asdict(self.delivery),
-            "jobs": [[job.chunksize, job.datasets] for job in self.jobs],
+            **_without_repeats(self.jobs),
         }
         write_whole(folder / RECORD_NAME, json.dumps(content, separators=(",", ":")) + "\n")
 
@@ -146,7 +146,7 @@ class CampaignRecord:
             raise InputFileError(msg) from error
         try:
             return _from_json(content)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             msg = (
                 f"{path} is damaged, or of another version: {type(error).__name__}: {error}. "
                 "Prepare the jobs again under another job-name."
@@ -177,12 +177,38 @@ def _from_json(content: Mapping[str, Any]) -> CampaignRecord:
         "exceptions": {int(job): Resources.from_mapping(each) for job, each in content["exceptions"].items()},
         "delivery": _delivery(content["delivery"]),
         "ladder": tuple(Rung(str(name), int(seconds)) for name, seconds in content["ladder"]),
-        "jobs": tuple(
-            JobRecord(tuple(JobSlice(*each) for each in datasets), int(chunksize))
-            for chunksize, datasets in content["jobs"]
-        ),
+        "jobs": _jobs(content),
     }
     return CampaignRecord(**values)
+
+
+def _without_repeats(jobs: tuple[JobRecord, ...]) -> dict[str, Any]:
+    """Return the jobs with the number of each dataset in the list of their names: campaigns are large."""
+    names: dict[tuple[str, str], int] = {}
+    rows = [
+        (
+            job.chunksize,
+            [
+                (names.setdefault((each.dataset, each.sample), len(names)), each.events, each.files)
+                for each in job.datasets
+            ],
+        )
+        for job in jobs
+    ]
+    return {"datasets": list(names), "jobs": rows}
+
+
+def _jobs(content: Mapping[str, Any]) -> tuple[JobRecord, ...]:
+    if content["version"] == 1:  # it repeated the names
+        return tuple(
+            JobRecord(tuple(JobSlice(*each) for each in datasets), int(chunksize))
+            for chunksize, datasets in content["jobs"]
+        )
+    names = [(str(dataset), str(sample)) for dataset, sample in content["datasets"]]
+    return tuple(
+        JobRecord(tuple(JobSlice(*names[number], *rest) for number, *rest in datasets), int(chunksize))
+        for chunksize, datasets in content["jobs"]
+    )
 
 
 def _delivery(content: Mapping[str, Any]) -> Delivery:

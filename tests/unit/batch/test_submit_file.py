@@ -211,8 +211,43 @@ def test_each_job_asks_for_its_own_resources():
     assert "+MaxRuntime = $(seconds)" in text
     assert 'MY.SingularityImage = "/i.sif"' in text
     assert 'MY.PocketCoffeaSubmission = "a/b"' in text
-    assert "0, 1, 21600, 21600, 2, 4000MB, undefined, \n1, 1, 3600, 3600, 1, 2000MB" in text
+    assert text.endswith(
+        "queue job,queue,seconds,cpus,memory from (\n"
+        "0, 21600, 21600, 2, 4000MB\n1, 3600, 3600, 1, 2000MB\n)\n"
+    )
     assert "request_disk" not in text
+
+
+def test_what_all_jobs_have_is_written_once():
+    template = Template(Path("/jobs"), Path("/jobs/job.sh"), queue_directive="+JobFlavour")
+    need = Resources("workday", 28800, 2, 4000)
+    tasks = [Task(job, 1, (f"config_job_{job}.pkl", f"digest {job * 7}", "60", "$x"), need) for job in (3, 4)]
+    text = condor_submit_text(template, tasks)
+    for line in (
+        '+JobFlavour = "workday"',
+        "request_cpus = 2",
+        "request_memory = 4000MB",
+        "MY.PocketCoffeaAttempt = 1",
+        'arguments = "config_job_$(job).pkl $(args) 60 $(DOLLAR)x"',
+    ):
+        assert line in text.splitlines()
+    assert text.endswith("queue job,args from (\n3, 'digest 21'\n4, 'digest 28'\n)\n")
+
+
+@given(st.lists(st.lists(TEXTS, min_size=3, max_size=3), min_size=1, max_size=4))
+def test_every_job_has_its_own_arguments_or_they_are_refused(rows):
+    tasks = [Task(job, 1, (f"{job}", f"a{job}b", *row, "end")) for job, row in enumerate(rows, start=9)]
+    try:
+        text = condor_submit_text(Template(Path("/jobs"), Path("/jobs/job.sh")), tasks)
+    except InvalidValue:
+        return
+    lines = text.split("\n")
+    shared = next(line for line in lines if line.startswith("arguments = "))[len('arguments = "') : -1]
+    place = next(index for index, line in enumerate(lines) if line.startswith("queue "))
+    for task, line in zip(tasks, lines[place + 1 :], strict=False):
+        job, _, own = line.partition(", ")
+        assert job == str(task.job)
+        assert tuple(condor_split(shared.replace("$(args)", own).replace("$(job)", job))) == task.arguments
 
 
 @pytest.mark.parametrize("key", ["a b", "queue 5\nx", "", "+x y"])

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from pocket_coffea.batch.campaign import Campaign
 from pocket_coffea.cli.main import main
 from pocket_coffea.executors.jobs.facts import JobFacts
-from pocket_coffea.executors.jobs.payload import load_slice
+from pocket_coffea.executors.jobs.payload import load_slice, sha256_of
 from pocket_coffea.executors.jobs.record import CampaignRecord
 from pocket_coffea.run.merge_jobs import read_jobs
 from tests.unit.executors.proxies import make_proxy
@@ -97,7 +97,8 @@ def test_the_submit_file_of_lxplus(prepare, tmp_path):
     text = (tmp_path / "out" / "job" / "jobs_all.sub").read_text()
     for line in (
         "MY.SendCredential = True",
-        '+JobFlavour = "$(queue)"',
+        '+JobFlavour = "microcentury"',
+        "request_cpus = 1",
         "should_transfer_files = YES",
         "when_to_transfer_output = ON_EXIT",
         'transfer_output_files = ""',
@@ -109,17 +110,18 @@ def test_the_submit_file_of_lxplus(prepare, tmp_path):
     inputs = next(line for line in text.splitlines() if line.startswith("transfer_input_files"))
     for name in ("config_job_$(job).pkl", "configurator.pkl", "job.json", "inner_run_options.yaml", "x509up"):
         assert name in inputs
-    assert "\n0, 1, microcentury, 3600, 1, " in text
+    digest = sha256_of(tmp_path / "out" / "job" / "config_job_2.pkl")
+    assert 'arguments = "$(job) config_job_$(job).pkl $(args) 150000 1 3600 1"' in text
+    assert f"\n2, {digest}\n" in text
     one = (tmp_path / "out" / "job" / "job_2.sub").read_text()
-    assert "\n2, 1, microcentury, 3600, 1, " in one
-    assert "config_job_2.pkl" in one
+    assert f'arguments = "2 config_job_2.pkl {digest} 150000 1 3600 1"' in one
+    assert one.endswith("queue job from (\n2\n)\n")
 
 
 def test_rubin_has_a_run_time_instead_of_a_queue(prepare, tmp_path):
     prepare("condor@rubin")
     text = (tmp_path / "out" / "job" / "jobs_all.sub").read_text()
-    assert "+MaxRuntime = $(seconds)" in text
-    assert "\n0, 1, -, 21600, 1, " in text
+    assert "+MaxRuntime = 21600" in text
 
 
 def test_slurm_has_arrays(prepare, tmp_path):

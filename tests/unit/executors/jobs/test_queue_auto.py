@@ -60,8 +60,8 @@ def test_every_job_is_in_its_queue(run, tmp_path):
     text = (tmp_path / "out" / "job" / "jobs_all.sub").read_text()
     assert '+JobFlavour = "$(queue)"' in text
     for job, queue in enumerate(["longlunch, 7200", "longlunch, 7200", "longlunch, 7200", "espresso, 1200"]):
-        assert f"\n{job}, 1, {queue}, 1, " in text
-    assert "\n3, 1, espresso, 1200, 1, " in (tmp_path / "out" / "job" / "job_3.sub").read_text()
+        assert f"\n{job}, {queue}, " in text
+    assert '+JobFlavour = "espresso"' in (tmp_path / "out" / "job" / "job_3.sub").read_text()
     log = (tmp_path / "out" / "logfile.log").read_text()
     assert "2 of 2 datasets were measured with another configuration" in log
 

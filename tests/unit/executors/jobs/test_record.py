@@ -57,6 +57,23 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert again.jobs[2].events == 1002
 
 
+def test_names_of_datasets_are_written_once(tmp_path: Path) -> None:
+    record(tmp_path, 10).write(tmp_path)
+    text = (tmp_path / RECORD_NAME).read_text()
+    assert text.count("TTTo2L2Nu_2018") == 1
+    assert "[150000,[[0,1009,7]]]" in text
+
+
+def test_a_record_that_repeats_the_names_is_read(tmp_path: Path) -> None:
+    first = record(tmp_path)
+    first.write(tmp_path)
+    path = tmp_path / RECORD_NAME
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key != "datasets"}
+    jobs = [[job.chunksize, job.datasets] for job in first.jobs]
+    path.write_text(json.dumps(old | {"version": 1, "jobs": jobs}))
+    assert CampaignRecord.read(tmp_path).jobs == first.jobs
+
+
 def test_ten_thousand_jobs_take_no_time(tmp_path: Path) -> None:
     record(tmp_path, 10_000).write(tmp_path)
     began = time.process_time()
@@ -71,7 +88,13 @@ def test_a_folder_without_record_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"jobs": [[1]]}, {"version": 99}, {"delivery": {"way": "pigeon", "target": "x"}}, {"template": None}],
+    [
+        {"jobs": [[1]]},
+        {"jobs": [[1, [[7, 1, 1]]]]},
+        {"version": 99},
+        {"delivery": {"way": "pigeon", "target": "x"}},
+        {"template": None},
+    ],
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     record(tmp_path).write(tmp_path)
