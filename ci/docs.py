@@ -19,7 +19,8 @@ HEAD = """\
 
 This page is made from the commands by `make docs`. Every command answers to `--help`.
 
-`run` takes also every [run option](run-options.md) as `--name=value`, see [running](running.md).
+`run`, and `hadd-skimmed-files` with `--executor`, take also every [run option](run-options.md) as
+`--name=value`, see [running](running.md).
 [Exit codes](running.md#exit-codes) are the same for all commands.
 
 """

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.cli.run_options import ANY_OPTION, further_options
+
 if TYPE_CHECKING:
     from pocket_coffea.datasets.skim_plan import SkimGroup
     from pocket_coffea.executors.executors_manual_jobs import ExecutorFactoryManualABC
@@ -26,7 +28,7 @@ _SHOWN = {
 _PROCESSES = 2
 
 
-@click.command("hadd-skimmed-files", context_settings={"max_content_width": 100})
+@click.command("hadd-skimmed-files", context_settings={**ANY_OPTION, "max_content_width": 100})
 @click.option(
     *("-fl", "--files-list", "output"),
     type=click.Path(path_type=Path),
@@ -61,7 +63,8 @@ _PROCESSES = 2
 @click.option("--dry", is_flag=True, help="Write the plan and the dataset definition, and merge nothing")
 @click.option("--check", is_flag=True, help="Open the merged files and report those that are not as planned")
 @click.option("-ll", "--loglevel", default="INFO", show_default=True, help="Console logging level")
-def hadd_skimmed_files(**arguments: Any) -> None:
+@click.pass_context
+def hadd_skimmed_files(ctx: click.Context, /, **arguments: Any) -> None:
     """Regroup skimmed datasets by joining different files (like hadd for ROOT files).
 
     The merged files are OUTPUTDIR/<dataset>/<dataset>_<n>.root; what an earlier call has merged is kept. In
@@ -69,7 +72,7 @@ def hadd_skimmed_files(**arguments: Any) -> None:
     skimmed_dataset_definition_hadd.json (the datasets to run on); with --check hadd_failed.json and .txt.
 
     With --executor files are merged by batch jobs, which check-jobs watches; the same command, once they are
-    done, writes the definition.
+    done, writes the definition. Any run option can then be given as --KEY=VALUE, for example --queue=workday.
 
     Exit code: 0 all good, 1 wrong options, 3 files could not be merged or are not healthy, 4 nothing to
     merge, 6 refused because files of another merge are there.
@@ -77,7 +80,7 @@ def hadd_skimmed_files(**arguments: Any) -> None:
     from pocket_coffea.cli.errors import logged
 
     with logged(arguments["loglevel"]):
-        failures = _run(arguments)
+        failures = _run({**arguments, "extra": further_options(ctx)})
     sys.exit(_FAILED if failures else 0)
 
 
@@ -116,6 +119,7 @@ def _factory(arguments: dict[str, Any]) -> ExecutorFactoryManualABC | None:
     executor = arguments["executor"]
     names = ("run_options", "site_files") if executor is None else ("scaleout", "check")
     wrong = [_SHOWN[name] for name in names if arguments[name]]
+    wrong += [f"--{name}" for name in arguments["extra"] if executor is None]
     if wrong:
         what = "without" if executor is None else "with"
         msg = f"{', '.join(wrong)}: has no effect {what} --executor. Leave it out."
@@ -132,6 +136,7 @@ def _factory(arguments: dict[str, Any]) -> ExecutorFactoryManualABC | None:
         custom_run_options=arguments["run_options"],
         site_files=arguments["site_files"],
         flags={"dry-run": True} if arguments["dry"] else {},
+        extra=arguments["extra"],
     )
     return merge_factory(request)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.cli.run_options import ANY_OPTION, further_options
 from pocket_coffea.log import FILE_ONLY, LEVELS
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class NeededToRun(click.Option):
 
 @click.command(
     "run",
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "max_content_width": 100},
+    context_settings={**ANY_OPTION, "max_content_width": 100},
 )
 @click.option(
     "--cfg",
@@ -141,7 +142,6 @@ def run(ctx: click.Context, /, **arguments: Any) -> None:
 
 
 def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
-    from pocket_coffea.run.options import parse_cli_extra
     from pocket_coffea.run.session import RunRequest
 
     # 0 is a value, and a wrong one; a flag that is not set is none
@@ -150,9 +150,8 @@ def _request(ctx: click.Context, arguments: dict[str, Any]) -> RunRequest:
         for name in _FLAGS
         if arguments[name] is not None and arguments[name] is not False
     }
-    extra = parse_cli_extra(ctx.args)
-    if arguments["executor_custom_setup"] is None:  # else it may have options of its own
-        _check_spelling(ctx.command, extra)
+    # an executor of the user may have options of its own
+    extra = further_options(ctx, known_only=arguments["executor_custom_setup"] is None)
     return RunRequest(
         cfg=arguments["cfg"] or "",
         outputdir=arguments["outputdir"] or "",
@@ -187,24 +186,6 @@ def _names(option: str, text: str | None) -> tuple[str, ...]:
         msg = f"{option} is empty, so no dataset is left to process: name some, or leave it out."
         raise NothingToDo(msg)
     return names
-
-
-def _check_spelling(command: click.Command, extra: dict[str, Any]) -> None:
-    """Refuse an option that is neither a run option nor an option of the command, with the nearest of
-    both.
-    """
-    from pocket_coffea.errors import OptionError, nearest
-    from pocket_coffea.run.options import SCHEMA
-
-    own = [
-        name.lstrip("-") for parameter in command.params for name in parameter.opts if name.startswith("--")
-    ]
-    for key in extra:
-        if key not in SCHEMA:
-            close = nearest(key, [*own, *SCHEMA])
-            hint = f" Did you mean {' or '.join(f'--{name}' for name in close)}?" if close else ""
-            msg = f"command line: there is no option --{key}.{hint} See `pocket-coffea run --help`."
-            raise OptionError(msg)
 
 
 @contextmanager

@@ -192,6 +192,8 @@ def test_a_lost_input_fails_its_dataset_only(hadd, tmp_path):
         (["-fd", "DY"], 1, "has no 'DY'"),
         (["-fs", "Nothing"], 1, "has no 'Nothing'"),
         (["-f", "0"], 1, "--files: 0 is no limit"),
+        (["--queue=workday"], 1, "--queue: has no effect without --executor"),
+        (["--overwrit"], 1, "Did you mean --overwrite"),
     ],
 )
 def test_wrong_options(hadd, options, code, message):
@@ -281,7 +283,9 @@ def test_jobs_that_cannot_read_or_do_not_fit_say_so(jobs, small, tmp_path):
 
 
 def test_jobs_are_prepared_only(jobs):
-    said = jobs("--dry")
+    said = jobs("--dry", "--job-name=hadd", "--mem-per-worker", "3GB")
+    record = json.loads(Path("merged/hadd/campaign.json").read_text())
+    assert record["resources"]["memory_mb"] == 2862
     assert "Dry run, not submitting jobs" in said
     names = {path.name for path in Path("merged/hadd").iterdir()}
     assert {"campaign.json", "job.sh", "config_job_0.pkl", "job_1.idle"} <= names
@@ -298,6 +302,8 @@ def test_jobs_are_prepared_only(jobs):
         (["--executor", "dask@lxplus"], "files are merged by batch jobs"),
         (["--executor", "jobs@nowhere"], "nowhere"),
         (["--executor", "condor@lxplus"], "lxplus"),
+        (["--mem-per-worker=much"], "command line (--mem-per-worker)"),
+        (["--job-nam=x"], "there is no option --job-nam. Did you mean --job-name"),
     ],
 )
 def test_wrong_options_of_jobs(jobs, options, message):
