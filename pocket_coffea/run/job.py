@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pocket_coffea.errors import InputFileError, PocketCoffeaError
+from pocket_coffea.errors import InputFileError, OutputError, PocketCoffeaError
 from pocket_coffea.executors.jobs.facts import (
     CHECKPOINTS,
     JobFacts,
@@ -47,7 +47,14 @@ from pocket_coffea.log import setup_logging
 from pocket_coffea.run.job_clock import JobClock
 from pocket_coffea.run.job_delivery import Parcel, deliver_all
 from pocket_coffea.run.job_merging import SkimMerge
-from pocket_coffea.run.job_processing import SliceRun, checked_output, split_by_category, writes_files
+from pocket_coffea.run.job_processing import (
+    SliceRun,
+    checked_output,
+    file_folders,
+    is_on_device_of,
+    missing_skims,
+    split_by_category,
+)
 from pocket_coffea.run.job_report import (
     DELIVERY,
     MEMORY,
@@ -62,6 +69,7 @@ from pocket_coffea.run.job_report import (
 from pocket_coffea.run.read_limit import READ_SECONDS
 from pocket_coffea.run.summary import RunReport
 from pocket_coffea.utils.transfer import staged
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["Arguments", "Attempt", "main"]
 
@@ -152,7 +160,7 @@ class Attempt:
     def _processed(self, slice_: Mapping[str, Any]) -> list[Parcel]:
         arguments, facts = self.arguments, self.facts
         config = _configurator(arguments.slice)
-        self._take_up(writes_files(config))
+        self._take_up(file_folders(config))
         os.environ[READ_SECONDS] = str(facts.read_seconds)
         run = self.processing = SliceRun(
             facts,
@@ -168,11 +176,27 @@ class Attempt:
         )
         path = run.run()
         checked_output(path, slice_["filesets"])
+        waiting = self._waiting(path, run.kept.stage) if run.kept else []
         files = split_by_category(path, arguments.job) if facts.split_by_category else [path]
         parcels = [Parcel.of(file, f"{facts.target.rstrip('/')}/{file.name}") for file in files]
-        if kept := run.kept:
-            parcels += [Parcel.of(file, destination) for file, destination in staged(kept.stage)]
-        return parcels
+        return [*parcels, *(Parcel.of(file, destination) for file, destination in waiting)]
+
+    def _waiting(self, output: Path, stage: Path) -> list[tuple[Path, str]]:
+        """Return (file, destination) of what chunks of all attempts wrote besides the output.
+
+        Raises OutputError when something is missing, and forgets all chunks: the next attempt begins anew.
+        """
+        found = list(staged(stage))
+        gone = [destination for file, destination in found if not file.is_file()]
+        gone += missing_skims(output, [destination for _, destination in found])
+        if gone:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            msg = (
+                f"{count_of(len(gone), 'file')} of completed chunks, {gone[0]} for one, cannot be found in "
+                f"{stage} any more. The next attempt processes all chunks again."
+            )
+            raise OutputError(msg)
+        return found
 
     def _given(self) -> dict[str, Any]:
         """Return the slice. Raises WrongPayload."""
@@ -195,14 +219,15 @@ class Attempt:
 
     # -- completed chunks
 
-    def _take_up(self, is_writing_files: bool) -> None:
+    def _take_up(self, places: Sequence[str]) -> None:
         """Find out where completed chunks are kept, and get those of an earlier attempt.
 
         In the jobs folder, where it is reachable. On scratch, packed at the end, where it is not; and where
-        chunks write files besides, which would fill the jobs folder.
+        chunks write files besides, to ``places`` in another file system: there may be no room for them.
         """
         name = f"job_{self.arguments.job}"
-        self._direct = self._reachable and not is_writing_files
+        folder = Path(self.facts.folder)
+        self._direct = self._reachable and all(is_on_device_of(place, folder) for place in places)
         if self._direct:
             self.checkpoints = Path(self.facts.folder) / CHECKPOINTS / name
         else:
@@ -220,8 +245,7 @@ class Attempt:
         """Return how many chunks are kept for the next attempt. Raises OSError and OutputError."""
         if code == 0:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
-            if not self._direct:
-                self._archive.unlink(missing_ok=True)
+            self._archive.unlink(missing_ok=True)
             return 0
         kept = self.processing.kept if self.processing else None
         count = kept.count() if kept else 0

@@ -159,7 +159,7 @@ class _Copy:
         try:
             if self.may_make and _is_mounted(self.target.parent):
                 self.target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.parcel.file, self.part)
+            _link_or_copy(self.parcel.file, self.part)
             with self.part.open("rb") as file:
                 os.fsync(file.fileno())
             if adler32_of(self.part) != self.parcel.adler32:
@@ -183,6 +183,18 @@ class _Copy:
         """Remove the copy."""
         with contextlib.suppress(OSError):
             self.part.unlink(missing_ok=True)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Make ``target`` the same as ``source``, which stays. In one file system that takes no second place.
+
+    Raises OSError.
+    """
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, one without links, or something is there
+        if not (target.exists() and target.samefile(source)):
+            shutil.copyfile(source, target)
 
 
 class _XRootD:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,23 +35,39 @@ from pocket_coffea.run.session import RunRequest, merge_options
 from pocket_coffea.run.split import split_output
 from pocket_coffea.run.summary import RunReport
 from pocket_coffea.utils.output_file import load_output
+from pocket_coffea.utils.transfer import is_remote
 
 __all__ = [
     "JobGroup",
     "KeptChunks",
     "SliceRun",
     "checked_output",
+    "file_folders",
+    "is_on_device_of",
+    "missing_skims",
     "split_by_category",
-    "writes_files",
 ]
 
 log = logging.getLogger(__name__)
 
 
-def writes_files(config: Any) -> bool:
-    """Return whether processing a chunk writes files besides its output: skims, or columns by chunk."""
+def file_folders(config: Any) -> list[str]:
+    """Return where chunks write files to, besides their output: skims, or columns by chunk."""
+    skims = config.save_skimmed_files_folder if config.save_skimmed_files else None
     by_chunk = config.workflow_options.get("dump_columns_as_arrays_per_chunk")
-    return bool(config.save_skimmed_files) or by_chunk is not None
+    return [str(folder) for folder in (skims, by_chunk) if folder is not None]
+
+
+def is_on_device_of(address: str, folder: Path) -> bool:
+    """Return whether files for ``address`` end up in the file system that a folder is in, as seen here."""
+    path = Path(address)
+    if is_remote(address) or not path.is_absolute():
+        return False
+    for each in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            # the root stands for what is not mounted here
+            return each != Path(path.anchor) and each.stat().st_dev == folder.stat().st_dev
+    return False
 
 
 class _Progress(LineProgress):
@@ -240,6 +257,12 @@ def checked_output(path: Path, filesets: Mapping[str, Any]) -> None:
             f"({len(wrong)} files differ). This is a mistake in PocketCoffea: please report it."
         )
         raise ProcessingError(msg)
+
+
+def missing_skims(path: Path, destinations: Collection[str]) -> list[str]:
+    """Return the skimmed files that an output tells of and that are not among those to be delivered."""
+    told = load_output(path, variables=(), columns=False).get("skimmed_files", {})
+    return sorted({str(name) for names in told.values() for name in names} - set(destinations))
 
 
 def _planned(files: Any) -> dict[str, list[list[int]] | None]:

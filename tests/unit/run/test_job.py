@@ -332,16 +332,25 @@ def test_a_job_that_is_killed_says_so(jobs, tmp_path):
     assert (ended.code, ended.flags, ended.report) == (137, ["failed"], {}), ended.text
 
 
-def test_skims_appear_when_all_of_them_are_there_also_after_an_end_before_that(analysis, tmp_path):
-    skims = tmp_path / "skims"
-    text = f"\ncfg.save_skimmed_files, cfg.save_skimmed_files_folder = True, {str(skims)!r}\n"
-    jobs = Jobs(variant(analysis, "skims", text), tmp_path / "campaign" / "job")
-    jobs.add(0)
+@pytest.fixture
+def skimming(analysis, tmp_path):
+    """A job that skims; its chunks take a moment with TEST_DO."""
+    text = (
+        f"\ncfg.save_skimmed_files, cfg.save_skimmed_files_folder = True, {str(tmp_path / 'skims')!r}\n"
+        'cfg.workflow_options["skim_mode"] = "presel_any_variation"\n'
+    )
+    made = Jobs(variant(analysis, "skims", text), tmp_path / "campaign" / "job")
+    made.add(0)
+    return made
+
+
+def test_skims_appear_when_all_of_them_are_there_also_after_an_end_before_that(skimming, tmp_path):
+    jobs, skims = skimming, tmp_path / "skims"
     nothing = {"DYJetsToLL_2018": {**jobs.config.filesets["DYJetsToLL_2018"], "files": ["/nothing.root"]}}
     jobs.add(1, {**jobs.config.filesets, **nothing})
     assert is_failure(jobs.run(1), 73)
-    process = jobs.start(0)
-    wait_for(lambda: any((tmp_path / "campaign" / "scratch").rglob("*.node")), process)
+    process = jobs.start(0, TEST_DO="0.3")
+    wait_for(lambda: jobs.kept(0), process)
     ask_to_end(process)
     ended = jobs.end(process, 0)
     assert is_failure(ended, 75), ended.text
@@ -350,6 +359,45 @@ def test_skims_appear_when_all_of_them_are_there_also_after_an_end_before_that(a
     again = jobs.run(0, attempt=2)
     assert again.code == 0, again.text
     assert f"{ended.report['chunks_kept']} of {CHUNKS} chunks are completed already" in again.text
+    assert_skimmed_once(jobs, skims)
+
+
+def test_skims_of_a_job_that_is_killed_are_kept(skimming, tmp_path):
+    jobs, skims = skimming, tmp_path / "skims"
+    kill_after_a_chunk(jobs)
+    kept = len({path.name for path in jobs.kept(0)})
+    assert kept
+    again = jobs.run(0, attempt=2, TEST_LOG=str(tmp_path / "second"))
+    assert again.code == 0, again.text
+    assert 0 < len(set(chunks_of(tmp_path / "second"))) < CHUNKS
+    assert_skimmed_once(jobs, skims)
+    assert not jobs.kept(0)
+
+
+def test_skims_that_got_lost_are_made_again(skimming, tmp_path):
+    jobs, skims = skimming, tmp_path / "skims"
+    kill_after_a_chunk(jobs)
+    stage = next((jobs.folder / "checkpoints" / "job_0").rglob("files"))
+    for path in stage.iterdir():
+        path.unlink()
+    second = jobs.run(0, attempt=2)
+    assert is_failure(second, 74), second.text
+    assert "processes all chunks again" in second.report["reason"]
+    assert not skims.exists()
+    assert jobs.run(0, attempt=3).code == 0
+    assert_skimmed_once(jobs, skims)
+
+
+def kill_after_a_chunk(jobs):
+    process = jobs.start(0, TEST_DO="0.5")
+    wait_for(lambda: jobs.kept(0), process)
+    [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGKILL)
+    ended = jobs.end(process, 0)
+    assert (ended.code, ended.flags, ended.report) == (137, ["failed"], {}), ended.text
+
+
+def assert_skimmed_once(jobs, skims):
     files = {str(path) for path in skims.rglob("*") if path.is_file()}
     output = result_of(jobs)
     assert {name for names in output["skimmed_files"].values() for name in names} == files

@@ -26,6 +26,7 @@ from pocket_coffea.executors.jobs.wrapper import job_script
 from pocket_coffea.executors.worker_pool import RemoteTraceback
 from pocket_coffea.run.job_clock import JobClock, TimeUp
 from pocket_coffea.run.job_delivery import Parcel, deliver_all
+from pocket_coffea.run.job_processing import is_on_device_of
 from pocket_coffea.run.job_reading import Replicas, WithReplicas
 from pocket_coffea.run.job_report import WrongPayload, exit_code_of, reason_of
 from pocket_coffea.run.plan import FileInfo, Skipped
@@ -219,6 +220,27 @@ def test_a_delivery_is_tried_again(tmp_path):
     settings = JobFacts(**{**json.loads(settings.to_text()), "delivery_retries": 2})
     deliver_all([Parcel.of(file, str(target / "file"))], settings, tmp_path, 0, wait)
     assert ((target / "file").read_text(), waits) == ("x", [5.0])
+
+
+def test_a_delivery_after_one_that_was_killed(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    files = [tmp_path / name for name in ("output_job_3.coffea", "skim.root")]
+    for file in files:
+        file.write_text(f"all of {file.name}")
+    (out / ".output_job_3.coffea.part").write_text("half")
+    (out / ".skim.root.part").hardlink_to(files[1])
+    deliver_all([Parcel.of(file, str(out / file.name)) for file in files], facts(out), tmp_path, 3)
+    assert sorted(path.name for path in out.iterdir()) == ["output_job_3.coffea", "skim.root"]
+    for file in files:
+        assert (out / file.name).read_text() == file.read_text() == f"all of {file.name}"
+
+
+def test_the_file_system_of_a_place_is_known(tmp_path):
+    assert is_on_device_of(str(tmp_path / "not" / "yet"), tmp_path)
+    assert not is_on_device_of("/proc/self/skims", tmp_path)
+    for other in ("/nothing/of/this/name", "root://server//store/skims", "relative/skims"):
+        assert not is_on_device_of(other, tmp_path)
 
 
 def test_files_wait_in_the_stage(tmp_path, monkeypatch):
