@@ -139,8 +139,19 @@ def _names(given: str | Sequence[str] | None, factory: str) -> list[str]:
     return names
 
 
+def _check_invert(invert: Any, factory: str) -> None:
+    """Refuse a name or a list in the place of ``invert``: being true, it would turn the cut around."""
+    if not isinstance(invert, bool | np.bool_):
+        msg = (
+            f"{factory}: invert is True or False, but got {invert!r}. Put all names into one list, the first "
+            "argument (a key of triggers in front of it, as in old releases, is not needed)."
+        )
+        raise InvalidType(msg)
+
+
 def _trigger_cut(kind: str, datasets: str | Sequence[str] | None, invert: bool) -> Cut:
     names = _names(datasets, f"get_{kind}sel")
+    _check_invert(invert, f"get_{kind}sel")
     name = "_".join([f"{kind}_trigger", *names, *(["NOT"] if invert else [])])
     params = {"type": kind, "primaryDatasets": names or None, "invert": bool(invert)}
     return Cut(name=name, params=params, function=trigger_by_primary_dataset)
@@ -148,6 +159,7 @@ def _trigger_cut(kind: str, datasets: str | Sequence[str] | None, invert: bool) 
 
 def _custom_trigger_cut(kind: str, triggers: str | Sequence[str], invert: bool) -> Cut:
     names = _names(triggers, f"get_{kind}sel_custom")
+    _check_invert(invert, f"get_{kind}sel_custom")
     if not names:
         msg = f"get_{kind}sel_custom needs at least one trigger."
         raise InvalidValue(msg)

@@ -230,6 +230,11 @@ def test_wrong_arguments_are_refused_early():
         cf.get_HLTsel([3])
     with pytest.raises(InvalidValue, match="at least one"):
         cf.get_HLTsel_custom([])
+    # a second name is no reason to turn the cut around
+    with pytest.raises(InvalidType, match=r"get_HLTsel: invert is True or False, but got \['SingleEle'\]"):
+        cf.get_HLTsel("semileptonic", ["SingleEle"])
+    with pytest.raises(InvalidType, match=r"get_L1sel_custom: invert.*'SingleJet'.*one list"):
+        cf.get_L1sel_custom("SingleMu", "SingleJet")
 
 
 def test_star_import_gives_the_promised_names():
