@@ -21,7 +21,8 @@ SHOWN = 20
 @click.argument("files", nargs=-1, metavar="FILES...")
 @click.option(
     *("-o", "--output", "--outputfile"),
-    help="The result; of jobs the default is output_merged.coffea in their output folder",
+    help="The result, a path or an address root://host//path; of jobs the default is output_merged.coffea in "
+    "their output folder",
 )
 @click.option(
     *("-jc", "--jobs-config"),
@@ -40,8 +41,8 @@ SHOWN = 20
 )
 @click.option(
     *("-cd", "--cache_dir", "--cache-dir"),
-    help="Folder for copies of inputs that are on a server, each for as long as it is read; default: that of "
-    "temporary files",
+    help="Folder for copies of what is on a server: each input for as long as it is read, a result on its "
+    "way; default: that of temporary files",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the progress in detail")
 @click.option("-f", "--force", is_flag=True, help="Overwrite the result of an earlier merge")

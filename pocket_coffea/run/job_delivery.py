@@ -28,7 +28,7 @@ from pocket_coffea.executors.jobs.packing import adler32_of, pack_outputs
 from pocket_coffea.utils.process import run_command
 from pocket_coffea.utils.transfer import is_remote
 
-__all__ = ["Parcel", "deliver_all", "storage_address"]
+__all__ = ["Parcel", "deliver_all", "deliver_to_servers", "storage_address"]
 
 log = logging.getLogger(__name__)
 
@@ -86,14 +86,42 @@ def deliver_all(
     """
     packed = [each for each in parcels if facts.way == "transfer" and not is_remote(each.destination)]
     ways = [_way(each, facts) for each in parcels if each not in packed]
+    archive = back / packed_outputs_name(job)
+
+    def pack() -> None:
+        if packed:
+            pack_outputs(archive, [(each.file, each.about()) for each in packed])
+
+    _all_or_none(ways, facts.delivery_retries, pause, pack)
+
+
+def deliver_to_servers(
+    parcels: Sequence[Parcel],
+    *,
+    retries: int = 3,
+    seconds: float = 1800.0,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Deliver files to addresses, as a job does; a copy may take ``seconds``.
+
+    Raises OutputError, naming file and destination; nothing is left under a temporary name then.
+    """
+    _all_or_none([_XRootD(each, each.destination, seconds) for each in parcels], retries, pause)
+
+
+def _all_or_none(
+    ways: Sequence[_Way],
+    retries: int,
+    pause: Callable[[float], None],
+    between: Callable[[], None] = lambda: None,
+) -> None:
+    """Send all, then settle all, the first one last; ``between`` is done when all was sent."""
     try:
         for way in ways:
-            _again(way.send, facts.delivery_retries, pause)
-        if packed:
-            archive = back / packed_outputs_name(job)
-            pack_outputs(archive, [(each.file, each.about()) for each in packed])
+            _again(way.send, retries, pause)
+        between()
         for way in ways[::-1]:
-            _again(way.settle, facts.delivery_retries, pause)
+            _again(way.settle, retries, pause)
     except BaseException:
         for way in ways:
             way.drop()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +19,9 @@ from pocket_coffea.run.merge_ledger import Gap
 from pocket_coffea.run.merge_provenance import KINDS
 from pocket_coffea.run.merge_read import MemoryLimit, natural_order
 from pocket_coffea.run.merge_source import RemoteOutput, Source, look_up, output_at, size_of
+from pocket_coffea.run.merge_target import check_targets, folder_of, target_at, whole_results, with_ending
 from pocket_coffea.run.merge_task import MergeTask
 from pocket_coffea.run.skims import SkimDefinition
-from pocket_coffea.run.split import named
 from pocket_coffea.utils.output_file import FORMATS, format_of
 
 __all__ = ["MergeReport", "MergeRequest", "merge_outputs"]
@@ -37,7 +36,7 @@ CATEGORIES_PER_BLOCK = 8
 class MergeRequest:
     """What is asked for on the command line; see ``pocket-coffea merge-outputs --help``.
 
-    cache_dir: folder for copies of inputs that are on a server; None for that of temporary files."""
+    cache_dir: folder for copies of what is on a server; None for that of temporary files."""
 
     files: Sequence[str] = ()
     output: str | None = None
@@ -80,7 +79,7 @@ class MergeRequest:
 class MergeReport:
     """What a merge wrote, and what is missing in it."""
 
-    outputs: list[Path] = field(default_factory=list)
+    outputs: list[Source] = field(default_factory=list)
     skim_definition: Path | None = None
     n_inputs: int = 0
     replaced: list[str] = field(default_factory=list)
@@ -105,51 +104,37 @@ def merge_outputs(request: MergeRequest) -> MergeReport:
     if request.jobs_config is not None:
         return _merge_jobs(request, limit)
     inputs = _existing(request.files)
-    target = _target(request.output)
+    target = target_at(request.output)
     _check_targets([target], inputs, request)
     configurations = Configurations(request.configurations) if request.configurations else None
     base = inputs[0] if request.replace else None
     others = [path for path in inputs if path != base]
     others.sort(key=lambda path: natural_order(path.resolve()))
     task = MergeTask(request, configurations, MergeReport(), limit)
-    task.skim_folder = target.parent if configurations else None
-    with _all_or_none(task.report) as deliver:
+    task.skim_folder = folder_of(target) if configurations else None
+    with _all_or_none(task.report, request) as deliver:
         deliver(task, others, target, base)
     return task.report
 
 
-Deliver = Callable[[MergeTask, Sequence[Source], Path, Source | None], None]
+Deliver = Callable[[MergeTask, Sequence[Source], Source, Source | None], None]
 
 
 @contextlib.contextmanager
-def _all_or_none(report: MergeReport) -> Iterator[Deliver]:
+def _all_or_none(report: MergeReport, request: MergeRequest) -> Iterator[Deliver]:
     """Give ``deliver(task, inputs, target, base)``: its targets appear together when the block ends, or none
     does."""
-    done: list[tuple[Path, Path, SkimDefinition | None, MergeTask]] = []
+    done: list[tuple[Source, SkimDefinition | None, MergeTask]] = []
+    with whole_results(request.cache_dir) as place:
 
-    def deliver(task: MergeTask, inputs: Sequence[Source], target: Path, base: Source | None) -> None:
-        part = target.with_name(f".merging-{os.getpid()}.{target.name}")
-        done.append((part, target, task.run(inputs, part, base), task))
+        def deliver(task: MergeTask, inputs: Sequence[Source], target: Source, base: Source | None) -> None:
+            done.append((target, task.run(inputs, place(target), base), task))
 
-    try:
         yield deliver
-        for part, target, skims, task in done:
-            part.replace(target)
-            report.outputs.append(target)
-            if skims is not None and task.configurations is not None:
-                report.skim_definition = skims.write(task.configurations.filesets)
-    finally:
-        for part, *_ in done:
-            part.unlink(missing_ok=True)
-
-
-def _target(output: object) -> Path:
-    """Return where the result goes. Raises OptionError for an address."""
-    target = output_at(Path(), output)
-    if isinstance(target, RemoteOutput):
-        msg = f"-o {target}: results are written to a folder of this machine. Copy it there then (xrdcp)."
-        raise OptionError(msg)
-    return target
+    for target, skims, task in done:
+        report.outputs.append(target)
+        if skims is not None and task.configurations is not None:
+            report.skim_definition = skims.write(task.configurations.filesets)
 
 
 def _existing(files: Sequence[str]) -> list[Source]:
@@ -178,16 +163,10 @@ def _check_input(path: Source) -> None:
         raise OptionError(msg)
 
 
-def _check_targets(targets: Sequence[Path], inputs: Sequence[Source], request: MergeRequest) -> None:
-    given = {path.resolve() for path in inputs}
+def _check_targets(targets: Sequence[Source], inputs: Sequence[Source], request: MergeRequest) -> None:
     for target in targets:
-        format_of(target, request.format)
-        if target.resolve() in given:
-            msg = f"{target} is one of the inputs, too: choose another -o, or take it off the inputs."
-            raise ResultsRefused(msg)
-        if target.exists() and not request.force:
-            msg = f"{target} already exists. Use -f to overwrite it."
-            raise ResultsRefused(msg)
+        format_of(target.name, request.format)
+    check_targets(targets, inputs, force=request.force)
 
 
 # -- jobs
@@ -202,17 +181,17 @@ def _merge_jobs(request: MergeRequest, limit: MemoryLimit) -> MergeReport:
         )
         raise OptionError(msg)
     default = jobs.output_dir / f"output_merged{FORMATS[request.format or 'coffea']}"
-    target = _target(request.output) if request.output else default
+    target: Source = target_at(request.output) if request.output else default
     configurations = Configurations(request.configurations or [jobs.configuration])
     blocks = _blocks(jobs, configurations)
     outputs: dict[int, dict[str, Source]] = {
         block: {name: job.block(block) for name, job in jobs.jobs.items()} for block in blocks
     }
-    targets = {block: named(target, f"_category{block}" if block else "") for block in blocks}
+    targets = {block: with_ending(target, f"_category{block}") if block else target for block in blocks}
     _check_targets(list(targets.values()), [p for each in outputs.values() for p in each.values()], request)
     report = MergeReport()
     missing = _incomplete(jobs, outputs, request, report)
-    with _all_or_none(report) as deliver:
+    with _all_or_none(report, request) as deliver:
         for block, each in targets.items():
             task = MergeTask(request, configurations, report, limit, jobs=jobs)
             task.owners = {str(path): name for name, path in outputs[block].items()}

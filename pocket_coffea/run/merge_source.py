@@ -16,7 +16,7 @@ from pocket_coffea.errors import CommandFailed, InputFileError, OptionError
 from pocket_coffea.executors.jobs.outputs import remote_size, remote_sizes
 from pocket_coffea.utils.transfer import fetch, is_remote
 
-__all__ = ["RemoteOutput", "Source", "copy_here", "look_up", "output_at"]
+__all__ = ["RemoteOutput", "Source", "copy_here", "local_place", "look_up", "output_at", "size_of"]
 
 
 class RemoteOutput:
@@ -122,6 +122,13 @@ def names_in(folder: str) -> dict[str, int]:
         raise InputFileError(msg) from error
 
 
+def local_place(folder: str | os.PathLike[str] | None) -> tempfile.TemporaryDirectory[str]:
+    """Make a temporary folder of this machine in ``folder``, or where these are. Raises OSError."""
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix=".merging-", dir=folder)
+
+
 @contextlib.contextmanager
 def copy_here(source: Source, folder: str | os.PathLike[str] | None) -> Iterator[Path]:
     """Give a file of this machine with the output in it; a copy is in ``folder``, for as long as the block.
@@ -132,9 +139,7 @@ def copy_here(source: Source, folder: str | os.PathLike[str] | None) -> Iterator
         yield source
         return
     try:
-        if folder is not None:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        place = tempfile.TemporaryDirectory(prefix=".merging-", dir=folder)
+        place = local_place(folder)
     except OSError as error:
         msg = f"There is no place for a copy of {source} in {folder or tempfile.gettempdir()}: {error}."
         raise InputFileError(msg) from error

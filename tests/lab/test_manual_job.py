@@ -73,6 +73,25 @@ def merges_from_the_server(jobs, address, place):
         merge_outputs(MergeRequest(files=files, output=str(jobs.output / "two.coffea")))
 
 
+def merges_to_the_server(command, server, folder, jobs):
+    """Merge the output that is there into one beside it, twice."""
+    first, target = (f"{server}/{folder}/{name}.coffea" for name in ("output_job_0", "merged"))
+    request = MergeRequest(files=[first], output=target, cache_dir=str(jobs.output / "cache"))
+    assert [str(path) for path in merge_outputs(request).outputs] == [target]
+    with pytest.raises(ResultsRefused, match=rf"{target} already exists"):
+        merge_outputs(request)
+    merged = jobs.output / "merged.coffea"
+    command("xrdcp", "--silent", target, merged)
+    replaced = MergeRequest(files=[target, str(merged)], output=first, replace=True, force=True)
+    assert merge_outputs(replaced).replaced == [DY]
+    command("xrdcp", "--silent", "--force", first, merged)
+    assert load_output(merged)["cutflow"]["initial"] == {DY: EVENTS}
+    assert list((jobs.output / "cache").iterdir()) == []
+    names = command("xrdfs", server, "ls", "-a", folder).split()
+    assert sorted(names) == [f"{folder}/merged.coffea", f"{folder}/output_job_0.coffea"]
+    command("xrdfs", server, "rm", f"{folder}/merged.coffea")
+
+
 def test_an_output_goes_to_a_server_that_wants_a_proxy(jobs, command, addresses):
     server = f"root://{SITES['kit'].address}"
     folder = f"/store/user/physicist/{jobs.folder.parents[1].name}"
@@ -89,6 +108,7 @@ def test_an_output_goes_to_a_server_that_wants_a_proxy(jobs, command, addresses)
     command("xrdcp", "--silent", about["path"], copy)
     assert load(str(copy))["cutflow"]["initial"] == {DY: EVENTS}
     merges_from_the_server(jobs, addresses[0], f"{server}/{folder}")
+    merges_to_the_server(command, server, folder, jobs)
     command("xrdfs", server, "rm", f"{folder}/output_job_0.coffea")
     command("xrdfs", server, "rmdir", folder)
 

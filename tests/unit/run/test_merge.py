@@ -443,8 +443,10 @@ def test_wrong_options(campaign):
         merge(campaign, campaign.folder / "nothing.coffea")
     with pytest.raises(OptionError, match=r"https://eos/a\.coffea: outputs are merged from files of this"):
         merge(campaign, "https://eos/a.coffea")
-    with pytest.raises(OptionError, match=r"-o root://eos//a\.coffea: results are written to a folder"):
-        merge(campaign, campaign.output(0), output="root://eos//a.coffea")
+    with pytest.raises(
+        OptionError, match=r"-o root://eos//user/: it has no name of a file\. Add one, such as"
+    ):
+        merge(campaign, campaign.output(0), output="root://eos//user/")
     with pytest.raises(UnknownName, match="--skip-initial-events-check DYJetsToLL_2017: Did you mean"):
         merge(campaign, skip_initial_events_check=["DYJetsToLL_2017"])
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pocket_coffea.errors import InputFileError, OptionError
+from pocket_coffea.errors import InputFileError, OptionError, OutputError, ResultsRefused
 from pocket_coffea.executors.jobs.outputs import listed_sizes
 from pocket_coffea.run.merge_source import RemoteOutput, copy_here, output_at, size_of
+from pocket_coffea.run.merge_target import check_targets, target_at, whole_results, with_ending
 
 ADDRESS = "root://eos.site:1095//store/user/me/output_job_3.coffea"
 LISTING = """\
@@ -45,6 +46,22 @@ def test_without_the_program_it_is_said(monkeypatch, tmp_path):
     assert list((tmp_path / "cache").iterdir()) == []
     with pytest.raises(OSError, match="xrdfs"):
         size_of(RemoteOutput(ADDRESS))
+    with pytest.raises(OptionError, match=r"-o root://eos.*nothing could be written there: xrdfs"):
+        check_targets([RemoteOutput(ADDRESS)], [], force=True)
+    with (
+        pytest.raises(OutputError, match=rf"delivered to {ADDRESS}: the program xrdcp is not installed"),
+        whole_results(tmp_path / "cache") as place,
+    ):
+        place(RemoteOutput(ADDRESS)).write_text("result")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_results_on_a_server_are_named_as_others_are():
+    target = target_at("root://eos//store/a.coffea.zip")
+    assert str(with_ending(target, "_category2")) == "root://eos//store/a_category2.coffea.zip"
+    assert with_ending(Path("/out/a.coffea"), "_2018") == Path("/out/a_2018.coffea")
+    with pytest.raises(ResultsRefused, match=r"a\.coffea\.zip is one of the inputs"):
+        check_targets([target], [output_at(Path(), str(target))], force=True)
 
 
 def test_a_file_of_this_machine_is_not_copied(tmp_path):
