@@ -15,7 +15,17 @@ import numpy.typing as npt
 
 from pocket_coffea.errors import FillError, InvalidValue
 
-__all__ = ["NOMINAL", "Array", "Binning", "Block", "add_blocks", "block_of", "rebinned", "with_flow"]
+__all__ = [
+    "NOMINAL",
+    "Array",
+    "Binning",
+    "Block",
+    "add_blocks",
+    "block_of",
+    "common_binnings",
+    "rebinned",
+    "with_flow",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -142,13 +152,7 @@ def add_blocks(blocks: Iterable[Block], origin: str) -> Block:
     """
     blocks = list(blocks)
     first = blocks[0]
-    if any(block.binnings != first.binnings or block.flow != first.flow for block in blocks):
-        msg = (
-            f"{origin}: histograms with different bins cannot be added: "
-            + " and ".join(sorted({_describe(block) for block in blocks}))
-            + "."
-        )
-        raise FillError(msg)
+    common_binnings(blocks, origin)
     categories = tuple(dict.fromkeys(name for block in blocks for name in block.categories))
     variations = tuple(dict.fromkeys(name for block in blocks for name in block.variations))
     aligned = [_aligned(block, categories, variations) for block in blocks]
@@ -159,6 +163,20 @@ def add_blocks(blocks: Iterable[Block], origin: str) -> Block:
         values=np.sum([block.values for block in aligned], axis=0),
         variances=np.sum([block.variances for block in aligned], axis=0),
     )
+
+
+def common_binnings(blocks: Sequence[Block], origin: str) -> tuple[Binning, ...]:
+    """Return the bins that all blocks have, nothing without a block. Raises FillError when they differ."""
+    if not blocks:
+        return ()
+    first = blocks[0]
+    if any(block.binnings != first.binnings or block.flow != first.flow for block in blocks):
+        found = {_describe(block) for block in blocks}
+        if len(found) == 1:  # other edges between, or another label
+            found = {f"{_describe(block)} {block.binnings[0]}" for block in blocks}
+        msg = f"{origin}: histograms with different bins cannot be added: {' and '.join(sorted(found))}."
+        raise FillError(msg)
+    return first.binnings
 
 
 def _describe(block: Block) -> str:

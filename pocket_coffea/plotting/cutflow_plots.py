@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from pocket_coffea.plotting.style import CMS_COLORS
 __all__ = ["plot_cutflow_from_output", "plot_sample_cutflow"]
 
 log = logging.getLogger(__name__)
+
+#: Lower end of a logarithmic axis of events.
+_LOG_LOW = 0.5
 
 
 def plot_cutflow_from_output(
@@ -69,10 +73,8 @@ def plot_sample_cutflow(
     numbers: {category: number, or Number with its error}.
     """
     names = [name for name in (categories or list(numbers)) if name in numbers]
-    values = [_value(numbers[name]) for name in names]
-    errors = [number.error if isinstance(number := numbers[name], Number) else 0.0 for name in names]
-
-    highest = max((value + error for value, error in zip(values, errors, strict=True)), default=0.0)
+    found = [number if isinstance(number := numbers[name], Number) else Number(number, 0.0) for name in names]
+    values, errors = [each.value for each in found], [each.error for each in found]
 
     def draw(axes: Any) -> None:
         places = np.arange(len(names))
@@ -90,12 +92,25 @@ def plot_sample_cutflow(
             )
         axes.set_title(sample, loc="left", fontsize=1.6 * figsize[0])
 
-    path = Path(output_dir) / f"cutflow_{sample}"
-    return _figure(draw, path, (names, highest), figsize, log_y=log_y, output_format=output_format)
+    path = Path(output_dir) / f"cutflow_{sample.replace('/', '_')}"
+    return _figure(draw, path, (names, _range(found)), figsize, log_y=log_y, output_format=output_format)
 
 
-def _value(number: float | Number) -> float:
-    return number.value if isinstance(number, Number) else float(number)
+def _range(numbers: Iterable[Number]) -> tuple[float, float]:
+    """Return the lowest and highest end of errors, of numbers that are finite, and at least 0."""
+    ends = [(each.value - each.error, each.value + each.error) for each in numbers]
+    finite = [end for pair in ends for end in pair if math.isfinite(end)]
+    return min(finite, default=0.0), max([0.0, *finite])
+
+
+def _limits(ends: tuple[float, float], *, log_y: bool) -> tuple[float, float]:
+    """Return limits of the axis that leave room for numbers and the legend."""
+    lowest, highest = ends
+    if not log_y:
+        bottom = min(0.0, 1.1 * lowest)
+        return bottom, bottom + 1.35 * (highest - bottom) or 1.0
+    low = _LOG_LOW if highest > _LOG_LOW or highest == 0 else highest / 1e3
+    return low, max(30 * highest, low * (highest / low) ** 1.3) or 1.0
 
 
 def _plot_all(
@@ -103,9 +118,7 @@ def _plot_all(
 ) -> list[Path]:
     names = list(table.columns)
     colors = ["black", *CMS_COLORS.values()]
-    highest = max(
-        (number.value + number.error for row in table.rows.values() for number in row.values()), default=0.0
-    )
+    ends = _range(number for row in table.rows.values() for number in row.values())
 
     def draw(axes: Any) -> None:
         shift = np.linspace(-0.25, 0.25, max(2, len(table.rows)))
@@ -123,13 +136,13 @@ def _plot_all(
         axes.set_title(table.title, loc="left", fontsize=1.5 * figsize[0])
         axes.legend(fontsize=1.2 * figsize[0], ncols=3 if len(table.rows) > 4 else 2, loc="upper right")
 
-    return _figure(draw, path, (names, highest), figsize, log_y=log_y, output_format=output_format)
+    return _figure(draw, path, (names, ends), figsize, log_y=log_y, output_format=output_format)
 
 
 def _figure(
     draw: Any,
     path: Path,
-    content: tuple[list[str], float],
+    content: tuple[list[str], tuple[float, float]],
     figsize: tuple[float, float],
     *,
     log_y: bool,
@@ -144,7 +157,7 @@ def _figure(
     if output_format not in FORMATS:
         msg = f"format {output_format!r}: {did_you_mean(output_format, FORMATS)}"
         raise InvalidValue(msg)
-    names, highest = content
+    names, ends = content
     with cms_style():
         figure = Figure(figsize=figsize)
         FigureCanvasAgg(figure)
@@ -155,12 +168,14 @@ def _figure(
         axes.set_xticks(np.arange(len(names)), names)
         axes.tick_params(axis="x", labelrotation=30 if slanted else 0, labelsize=size)
         axes.tick_params(axis="y", labelsize=size)
+        # a power of ten stands left of the title, not upon it
+        axes.yaxis.get_offset_text().set(fontsize=size, horizontalalignment="right")
         axes.xaxis.set_minor_locator(NullLocator())
         for label in axes.get_xticklabels() if slanted else ():
             label.set_horizontalalignment("right")
         axes.set_xlim(-0.6, len(names) - 0.4)
         axes.set_yscale("log" if log_y else "linear")
-        axes.set_ylim(0.5 if log_y else 0, (highest * 30 if log_y else highest * 1.35) or 1)
+        axes.set_ylim(*_limits(ends, log_y=log_y))
         axes.set_ylabel("Events", fontsize=1.6 * figsize[0])
         longest = max(map(len, names), default=1) if slanted else 0
         figure.subplots_adjust(left=0.12, right=0.97, top=0.92, bottom=min(0.45, 0.11 + 0.011 * longest))

@@ -20,15 +20,28 @@ __all__ = ["STEPS", "Number", "Table", "categories_of", "cutflow_table", "yield_
 
 #: Entries of ``cutflow`` before the categories.
 STEPS = ("initial", "skim", "presel")
-_LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$"})
+_LATEX = str.maketrans(
+    {
+        **{letter: f"\\{letter}" for letter in "_%&#${}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+    }
+)
+#: Numbers that are not counts and larger, or smaller, than these have a power of ten.
+_LARGE, _SMALL = 1e10, 1e-4
 
 
 @dataclass(frozen=True)
 class Number:
     """A count or sum of weights with its statistical error.
 
-    >>> print(Number(1234.5, 12.34), Number(0.4788, 0.0312), Number(4.0, 2.0), sep="; ")
-    1234 ± 12; 0.479 ± 0.031; 4 ± 2.0
+    >>> print(Number(1234.5, 12.34), Number(0.4788, 0.0312), Number(4.0, 2.0), Number(5.4e-7, 3e-8), sep="; ")
+    1234 ± 12; 0.479 ± 0.031; 4 ± 2.0; (5.40 ± 0.30)e-07
     """
 
     value: float
@@ -36,14 +49,35 @@ class Number:
 
     def rounded(self) -> tuple[str, str]:
         """Value and error, with two digits of the error; counts and what has a large error are whole."""
+        scale = 10.0**-self.exponent
+        value, error = self.value * scale, self.error * scale
         digits = 0
-        if 0 < self.error < 10:
-            digits = min(6, 1 - math.floor(math.log10(self.error)))
-        count = self.value.is_integer() and math.isclose(self.error**2, self.value)
-        return f"{self.value:.{0 if count else digits}f}", f"{self.error:.{digits}f}"
+        if 0 < error < 10:
+            digits = min(6, 1 - math.floor(math.log10(error)))
+        return f"{value:.{0 if self._is_count else digits}f}", f"{error:.{digits}f}"
+
+    @property
+    def _is_count(self) -> bool:
+        return self.value.is_integer() and math.isclose(self.error**2, self.value)
+
+    @property
+    def exponent(self) -> int:
+        """The power of ten that ``rounded`` leaves out: 0 unless the number is very large or very small."""
+        size = max(abs(self.value), self.error)
+        if self._is_count or not math.isfinite(size) or size == 0 or _SMALL <= size < _LARGE:
+            return 0
+        return math.floor(math.log10(size))
 
     def __str__(self) -> str:
-        return " ± ".join(self.rounded())
+        text = " ± ".join(self.rounded())
+        return f"({text})e{self.exponent:+03d}" if self.exponent else text
+
+    def latex(self) -> str:
+        """Return the number in mathematics of LaTeX; one that is not finite as text."""
+        if not math.isfinite(self.value) or not math.isfinite(self.error):
+            return f"{self}".replace("±", r"$\pm$")
+        text = r" \pm ".join(self.rounded())
+        return rf"$({text}) \times 10^{{{self.exponent}}}$" if self.exponent else f"${text}$"
 
 
 @dataclass(frozen=True)
@@ -86,10 +120,7 @@ class Table:
         head = " & ".join(["Sample", *(column.translate(_LATEX) for column in self.columns)])
         lines = [rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}", r"\hline", head + r" \\", r"\hline"]
         for name, row in self.rows.items():
-            cells = []
-            for column in self.columns:
-                value, error = row[column].rounded() if column in row else ("", "")
-                cells.append(rf"${value} \pm {error}$" if value else "--")
+            cells = [row[column].latex() if column in row else "--" for column in self.columns]
             lines.append(" & ".join([name.translate(_LATEX), *cells]) + r" \\")
         return "\n".join([*lines, r"\hline", r"\end{tabular}"]) + "\n"
 

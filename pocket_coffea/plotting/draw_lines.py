@@ -13,7 +13,7 @@ from pocket_coffea.plotting.canvas import Canvas, canvas_for, steps
 from pocket_coffea.plotting.content import Array
 from pocket_coffea.plotting.draw_datamc import info_lines, upper_label, y_name
 from pocket_coffea.plotting.options import DrawOptions
-from pocket_coffea.plotting.stack import Content, Stack, normalised
+from pocket_coffea.plotting.stack import Content, Stack, normalised, unit_factor
 from pocket_coffea.plotting.style import Style
 
 __all__ = ["draw_comparison", "draw_systematic"]
@@ -115,7 +115,7 @@ def _each_normalised(stack: Stack) -> Stack:
     def own(contents: Mapping[str, Content]) -> dict[str, Content]:
         sums = {name: float(content.values.sum()) for name, content in contents.items()}
         return {
-            name: content.scaled((1 / sums[name] if sums[name] > 0 else 0.0) / widths)
+            name: content.scaled(unit_factor(stack, sums[name]) / widths)
             for name, content in contents.items()
         }
 
@@ -142,7 +142,8 @@ def _draw(
         else float(np.max(line.content.values))
         for line in lines.values()
     )
-    canvas.limits(highest, taken, style.options["opts_ylim"].get("systematics", {}))
+    lowest = min(float(np.min(np.where(stack.shown, line.content.values, 0))) for line in lines.values())
+    canvas.limits(highest, taken, style.options["opts_ylim"].get("systematics", {}), lowest=lowest)
     canvas.y_label(canvas.upper, y_name(options, stack))
     if canvas.lower is None:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pocket_coffea.errors import (
     InputFileError,
     NothingToDo,
     OptionError,
+    OutputError,
     ResultsRefused,
     UnknownName,
     did_you_mean,
@@ -21,6 +23,7 @@ from pocket_coffea.plotting.produce import Result, Task, jobs_of, produce, sum_u
 from pocket_coffea.plotting.shape import Shape
 from pocket_coffea.plotting.source import FileSource, MemorySource, Source, find_outputs
 from pocket_coffea.plotting.style import Style
+from pocket_coffea.plotting.style_names import unused_names
 
 __all__ = ["PlotManager", "PlotRequest", "make_plots", "read_style"]
 
@@ -240,6 +243,9 @@ def make_plots(request: PlotRequest, progress: Progress | None = None) -> Result
     variables = _variables(source, request)
     categories = chosen_names(source.categories, list(request.only_cat), "category")
     years = _years_of(source, style, list(request.only_year))
+    for sentence in unused_names(style, source.samples(), source.variables, source.categories):
+        log.warning("%s", sentence)
+    _make_folder(target)
     workers = max(1, request.workers)
     jobs = jobs_of(variables, categories, years, workers)
     task = Task(
@@ -263,7 +269,30 @@ def make_plots(request: PlotRequest, progress: Progress | None = None) -> Result
         msg = f"nothing was drawn: {reasons or 'no histogram has the categories and years asked for'}."
         raise NothingToDo(msg)
     _copy_index(None if request.index_file is None else Path(request.index_file), target, whole)
+    _check_uncertainties(request.only_syst, whole)
     return whole
+
+
+def _make_folder(folder: Path) -> None:
+    """Find out before a thousand plots are drawn that none of them can be written. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"the folder of the plots, {folder}, cannot be made: {error.strerror or error}."
+        raise OutputError(msg) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        msg = f"nothing can be written into the folder of the plots, {folder}. Choose another one with -o."
+        raise OutputError(msg)
+
+
+def _check_uncertainties(patterns: Sequence[str], result: Result) -> None:
+    """Raise UnknownName for what matches no uncertainty of what was drawn."""
+    known = sorted(result.uncertainties)
+    for pattern in patterns if result.n_plots else ():
+        if not any(matches(name, [pattern]) for name in known):
+            hint = did_you_mean(pattern, known)
+            msg = f"--only-syst {pattern!r} matches no uncertainty of the {result.n_plots} plots. {hint}"
+            raise UnknownName(msg)
 
 
 def _check(request: PlotRequest) -> None:

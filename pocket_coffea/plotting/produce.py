@@ -36,13 +36,17 @@ class Job:
 
 @dataclass
 class Result:
-    """What came of jobs: number of plots, what failed ({place: reason}), what was left out."""
+    """What came of jobs: number of plots, what failed ({place: reason}), what was left out.
+
+    uncertainties: names of those that there are, where some of them were asked for.
+    """
 
     variable: str = ""
     n_plots: int = 0
     folders: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    uncertainties: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class Task:
                 with _caught(result, f"{job.variable}, {name}, {category}"):
                     result.n_plots += self._draw_category(shape, category)
                     result.folders.add(category)
+        if self.options.only_syst:
+            result.uncertainties.update(shape.samples.uncertainties)
 
     def _draw_category(self, shape: Shape, category: str) -> int:
         drawn = 0
@@ -197,4 +203,5 @@ def sum_up(results: Sequence[Result]) -> Result:
         whole.folders |= each.folders
         whole.failed |= each.failed
         whole.left_out |= each.left_out
+        whole.uncertainties |= each.uncertainties
     return whole

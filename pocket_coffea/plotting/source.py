@@ -123,6 +123,10 @@ class Source:
         """Names of the datasets of a histogram."""
         raise NotImplementedError
 
+    def samples(self) -> set[str]:
+        """Names of the samples and subsamples of all histograms."""
+        raise NotImplementedError
+
     def histograms(self, variable: str) -> Found | None:
         """The histograms, or None if the process that draws reads them from ``paths``."""
         raise NotImplementedError
@@ -154,6 +158,9 @@ class MemorySource(Source):
 
     def datasets(self, variable: str) -> set[str]:
         return {dataset for inner in self._histograms[variable].values() for dataset in inner}
+
+    def samples(self) -> set[str]:
+        return {sample for by_sample in self._histograms.values() for sample in by_sample}
 
     def histograms(self, variable: str) -> Found | None:
         return united([("memory", self._histograms[variable])], variable)
@@ -208,6 +215,11 @@ class FileSource(Source):
         for index in self._zips.values():
             found |= {name for inner in index.get(variable, {}).get("samples", {}).values() for name in inner}
         return found
+
+    def samples(self) -> set[str]:
+        loaded = (by_sample for each in self._loaded.values() for by_sample in each.values())
+        indexed = (entry.get("samples", {}) for index in self._zips.values() for entry in index.values())
+        return {sample for by_sample in (*loaded, *indexed) for sample in by_sample}
 
     def histograms(self, variable: str) -> Found | None:
         if self.paths is not None:

@@ -19,6 +19,7 @@ from pocket_coffea.plotting.content import (
     Block,
     add_blocks,
     block_of,
+    common_binnings,
     rebinned,
     with_flow,
 )
@@ -32,7 +33,7 @@ from pocket_coffea.plotting.uncertainty import (
 )
 from pocket_coffea.utils.metadata import to_bool
 
-__all__ = ["Content", "Samples", "Stack", "normalised"]
+__all__ = ["Content", "Samples", "Stack", "normalised", "unit_factor"]
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class Samples:
         self.data = self._grouped(data)
         blocks = [block for by_year in (*self.mc.values(), *self.data.values()) for block in by_year.values()]
         self.categories = list(dict.fromkeys(name for block in blocks for name in block.categories))
-        self.binnings = blocks[0].binnings if blocks else ()
+        self.binnings = common_binnings(blocks, f"{variable}, {', '.join(self.years)}")
         self._expected: dict[str, Block] | None = None
         self._check_signals()
 
@@ -192,13 +193,15 @@ class Samples:
     # ---- categories
 
     def stack(self, category: str) -> Stack:
-        """Return what is drawn of a category. Raises UnknownName."""
+        """Return what is drawn of a category. Raises UnknownName, FillError for what is not finite."""
         if category not in self.categories:
             msg = f"{self.variable} has no category {category!r}. {did_you_mean(category, self.categories)}"
             raise UnknownName(msg)
         nominal = {name: self._nominal(by_year, category) for name, by_year in self.mc.items()}
         data = {name: self._nominal(by_year, category) for name, by_year in self.data.items()}
         order = self.style.ordered({name: float(nominal[name].values.sum()) for name in self.stacked})
+        for name, content in {**nominal, **data}.items():
+            self._require_finite(content.values + content.variances, f"{category}, sample {name}")
         systematics, varied = self._systematics(category)
         found = None
         if data:
@@ -219,6 +222,15 @@ class Samples:
             shown=self._shown(category),
             data_samples=data,
         )
+
+    def _require_finite(self, values: Array, what: str) -> None:
+        wrong = int(np.count_nonzero(~np.isfinite(values)))
+        if wrong:
+            msg = (
+                f"{self.variable}, {what}: {wrong} of {values.size} sums of weights are not finite: "
+                "a weight of some events is nan or infinite. Correct it, and run again."
+            )
+            raise FillError(msg)
 
     def _nominal(self, by_year: Mapping[str, Block], category: str) -> Content:
         shape = tuple(len(binning) for binning in self.binnings)
@@ -272,6 +284,8 @@ class Samples:
                 for i, side in enumerate(("Up", "Down"))
                 if side in sides
             }
+            for side, values in varied[name].items():
+                self._require_finite(values, f"{category}, variation {sides[side]}")
         return found, varied
 
     def forget(self) -> None:
@@ -301,13 +315,13 @@ def normalised(stack: Stack) -> Stack:
     """Return the stack as densities: simulation, each variation and data have the integral 1.
 
     Uncertainties are then of the shape alone, and move all years together. Data of which some bins are
-    hidden get the integral that simulation has in the others.
+    hidden get the integral that simulation has in the others. Raises FillError for a negative integral.
     """
     widths = _widths(stack.binnings)
     total = float(stack.total.values.sum())
-    scale = _inverse(total) / widths
+    scale = unit_factor(stack, total) / widths
     varied = {
-        name: {side: array * _inverse(float(array.sum())) / widths for side, array in sides.items()}
+        name: {side: array * unit_factor(stack, float(array.sum())) / widths for side, array in sides.items()}
         for name, sides in stack.varied.items()
     }
     nominal = stack.total.values * scale
@@ -319,10 +333,10 @@ def normalised(stack: Stack) -> Stack:
         )
         for name, sides in varied.items()
     }
-    seen = float(stack.total.values[stack.shown].sum()) * _inverse(total) if total else 1.0
+    seen = float(stack.total.values[stack.shown].sum()) / total if total else 1.0
 
     def own(content: Content, integral: float = 1.0, bins: Any = ...) -> Content:
-        return content.scaled(integral * _inverse(float(content.values[bins].sum())) / widths)
+        return content.scaled(integral * unit_factor(stack, float(content.values[bins].sum())) / widths)
 
     return replace(
         stack,
@@ -335,8 +349,15 @@ def normalised(stack: Stack) -> Stack:
     )
 
 
-def _inverse(value: float) -> float:
-    return 1 / value if value > 0 else 0.0
+def unit_factor(stack: Stack, integral: float) -> float:
+    """Return what makes an integral 1; 0 for an empty histogram. Raises FillError for a negative integral."""
+    if integral < 0:
+        msg = (
+            f"{stack.variable}, {stack.category}: an integral of {integral:.4g} cannot become 1. "
+            "Draw it without --density."
+        )
+        raise FillError(msg)
+    return 1 / integral if integral else 0.0
 
 
 def _widths(binnings: Sequence[Binning]) -> Array:

@@ -58,6 +58,8 @@ USER_KEYS: dict[str, type] = {
 }
 #: Keys of plotting_style.systematics.
 _SYSTEMATICS_KEYS = ("year_correlation",)
+#: Keys of plotting_style.blind_hists.
+_BLIND_KEYS = ("categories", "histograms")
 
 
 @cache
@@ -120,6 +122,7 @@ class Style:
             for name, years in self._dict("years_groups").items()
         }
         self.year_correlation = self._year_correlation()
+        self.blind_categories, self.blind_ranges = self._blinding()
         self._colors = {name: _color(name, value) for name, value in self._dict("colors_mc").items()}
 
     def _check(self, key: str, kind: type) -> None:
@@ -170,6 +173,23 @@ class Style:
                 raise InvalidValue(msg)
             _regular_expression(name, place)
         return {str(name): float(value) for name, value in found.items()}
+
+    def _blinding(self) -> tuple[list[str] | None, dict[str, tuple[float, float]]]:
+        """The categories in which data are hidden, None for all, and {histogram: range}."""
+        section = self._dict("blind_hists")
+        for key in section:  # a word that is misspelt would show what is to be hidden
+            if key not in _BLIND_KEYS:
+                msg = f"plotting_style.blind_hists.{key} is not known. {did_you_mean(key, _BLIND_KEYS)}"
+                raise InvalidValue(msg)
+        categories, ranges = section.get("categories"), section.get("histograms") or {}
+        if not isinstance(ranges, Mapping):
+            msg = f"plotting_style.blind_hists.histograms: {{name: [low, high]}} is needed, not {ranges!r}."
+            raise InvalidType(msg)
+        chosen = None if categories is None else _list("blind_hists.categories", categories)
+        return (
+            None if chosen is None else [str(name) for name in chosen],
+            {str(name): _range(f"blind_hists.histograms.{name}", found) for name, found in ranges.items()},
+        )
 
     # ---- samples
 
@@ -235,16 +255,9 @@ class Style:
 
     def blinded(self, variable: str, category: str) -> tuple[float, float] | None:
         """Return the range in which data are not shown, or None."""
-        section = self._dict("blind_hists")
-        ranges = section.get("histograms") or {}
-        categories = section.get("categories")
-        if variable not in ranges or (categories is not None and category not in categories):
+        if self.blind_categories is not None and category not in self.blind_categories:
             return None
-        low_high = _list(f"blind_hists.histograms.{variable}", ranges[variable])
-        if len(low_high) != 2 or not low_high[0] < low_high[1]:
-            msg = f"plotting_style.blind_hists.histograms.{variable}: {low_high} is not a range [low, high]."
-            raise InvalidValue(msg)
-        return float(low_high[0]), float(low_high[1])
+        return self.blind_ranges.get(variable)
 
     def upper_label(self, years: Sequence[str]) -> str:
         """Return luminosity, year and energy for above the figure."""
@@ -274,6 +287,15 @@ def _list(place: str, value: Any) -> list[Any]:
         msg = f"plotting_style.{place}: a list is needed, not {value!r}."
         raise InvalidType(msg)
     return list(value)
+
+
+def _range(place: str, value: Any) -> tuple[float, float]:
+    low_high = _list(place, value)
+    numbers = [each for each in low_high if isinstance(each, int | float) and not isinstance(each, bool)]
+    if len(low_high) != 2 or len(numbers) != 2 or not numbers[0] < numbers[1]:
+        msg = f"plotting_style.{place}: {low_high} is not a range [low, high]."
+        raise InvalidValue(msg)
+    return float(numbers[0]), float(numbers[1])
 
 
 def _rebin(name: str, how: Any) -> int | list[float]:

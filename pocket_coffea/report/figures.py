@@ -103,10 +103,14 @@ class Figures:
 
     def _samples_of(self, name: str, histograms: Mapping[str, Any]) -> dict[str, Samples]:
         """Return the samples of each year in which the variable was filled."""
-        found = {
-            year: Samples(name, histograms, self._metadata, years, self._style)
-            for year, years in self._years.items()
-        }
+        found = {}
+        for year, years in self._years.items():
+            try:
+                found[year] = Samples(name, histograms, self._metadata, years, self._style)
+            except FillError as error:
+                if len(years) == 1:
+                    raise
+                self._left_out.append([name, f"the sum of the years: {error}"])
         found = {year: samples for year, samples in found.items() if samples.n_axes}
         axes = max((samples.n_axes for samples in found.values()), default=0)
         if axes > 2:

@@ -27,7 +27,7 @@ from pocket_coffea.report.facts import facts_of, options_of, warnings_of
 from pocket_coffea.report.figures import Figures, histograms_of, packed
 from pocket_coffea.report.jobs import history_of
 from pocket_coffea.report.source import Source
-from pocket_coffea.report.tables import STEPS, categories_of, cutflow_of, years_of, yields_of
+from pocket_coffea.report.tables import STEPS, categories_of, cutflow_of, not_finite_of, years_of, yields_of
 from pocket_coffea.run.merge_jobs import JOBS_CONFIG, read_jobs
 from pocket_coffea.run.merge_ledger import PlannedFiles
 from pocket_coffea.utils.atomic import write_whole
@@ -100,7 +100,7 @@ def _output(path: Path, style: Style, planned: PlannedFiles | None) -> dict[str,
     return {
         "facts": facts_of(provenance),
         "options": options_of(provenance),
-        "warnings": warnings_of(provenance),
+        "warnings": [*warnings_of(provenance), *not_finite_of(output)],
         "datasets": datasets_of(output),
         "holes": packed(holes_of(output, planned)),
         "throughput": throughput_of(output),

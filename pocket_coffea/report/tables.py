@@ -9,7 +9,7 @@ from typing import Any
 from pocket_coffea.report.datasets import is_mc_of, metadata_of
 from pocket_coffea.utils.cutflow_utils import aggregate_by_sample
 
-__all__ = ["ALL_YEARS", "STEPS", "categories_of", "cutflow_of", "years_of", "yields_of"]
+__all__ = ["ALL_YEARS", "STEPS", "categories_of", "cutflow_of", "not_finite_of", "years_of", "yields_of"]
 
 STEPS = ("initial", "skim", "presel")
 #: Stands for the sum over years.
@@ -53,6 +53,18 @@ def yields_of(output: Mapping[str, Any]) -> dict[str, list[Row]]:
     return {year: _yields(output, year) for year in _tables(output)}
 
 
+def not_finite_of(output: Mapping[str, Any]) -> list[str]:
+    """Return a sentence that names samples and categories whose sums of weights are nan or infinite."""
+    sums = _numbers(output, "sumw", categories_of(output), ALL_YEARS)
+    found = [
+        f"{sample} in {column}"
+        for sample, row in sums.items()
+        for column in row
+        if not math.isfinite(row[column])
+    ]
+    return [f"Sums of weights are not finite: {', '.join(found)}."] if found else []
+
+
 def _tables(output: Mapping[str, Any]) -> list[str]:
     years = years_of(output)
     return [ALL_YEARS, *years] if len(years) > 1 else [ALL_YEARS]
@@ -78,7 +90,9 @@ def _yields(output: Mapping[str, Any], year: str) -> list[Row]:
 
 
 def _cell(value: float, variance: float) -> list[float] | None:
-    return None if math.isnan(value) else [value, math.sqrt(max(variance, 0.0))]
+    if not math.isfinite(value) or not math.isfinite(variance):
+        return None
+    return [value, math.sqrt(max(variance, 0.0))]
 
 
 def _sums(rows: Sequence[Row], columns: int) -> list[Row]:
@@ -103,7 +117,7 @@ def _added(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def _ratio(data: tuple[float, float], expected: tuple[float, float]) -> tuple[float, float]:
     """Return data over simulation and its variance, both errors propagated; nan over zero."""
-    if expected[0] == 0:
+    if expected[0] == 0 or not math.isfinite(expected[0]):
         return math.nan, 0.0
     ratio = data[0] / expected[0]
     return ratio, (data[1] + ratio**2 * expected[1]) / expected[0] ** 2

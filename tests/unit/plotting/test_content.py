@@ -3,8 +3,9 @@ import pytest
 
 from pocket_coffea.errors import FillError, InvalidValue, UnknownName
 from pocket_coffea.plotting.content import add_blocks, block_of, rebinned, with_flow
-from pocket_coffea.plotting.stack import Samples
+from pocket_coffea.plotting.stack import Samples, normalised
 from pocket_coffea.plotting.style import Style
+from pocket_coffea.plotting.style_names import unused_names
 from tests.unit.plotting.conftest import CATEGORIES, mc
 
 
@@ -58,6 +59,50 @@ def test_different_bins_cannot_be_added():
     )
     with pytest.raises(FillError, match=r"2 bins \[0, 40\] and 3 bins \[0, 40\]"):
         add_blocks([block_of(mc({"nominal": [1, 2, 3]}), "h"), block_of(other, "h")], "h")
+    labels = [block_of(mc({"nominal": [1, 2, 3]}, label=label), "h") for label in ("pt", "eta")]
+    with pytest.raises(FillError, match=r"eta.* and .*pt"):
+        add_blocks(labels, "h")
+
+
+def test_years_with_other_bins_are_refused_together(histograms, metadata):
+    other = hist.Hist(
+        hist.axis.StrCategory(CATEGORIES, name="cat"),
+        hist.axis.StrCategory(["nominal"], name="variation"),
+        hist.axis.Regular(2, 0, 40, name="Jet.pt"),
+        storage="weight",
+    )
+    histograms["TT"]["TT_2017"] = other
+    assert len(samples(histograms, metadata, years=("2017",)).binnings[0]) == 2
+    with pytest.raises(FillError, match="2017, 2018: histograms with different bins"):
+        samples({"TT": histograms["TT"]}, metadata, years=("2017", "2018"))
+    with pytest.raises(FillError, match="different bins"):
+        samples({"DY": histograms["DY"], "TT": {"TT_2017": other}}, metadata, years=("2017", "2018"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(histograms, metadata, value):
+    view = histograms["DY"]["DY_2018"].view(flow=True)
+    view.value[1, 2, 2] = value
+    found = samples(histograms, metadata)
+    assert found.stack("baseline").total.values.sum() > 0
+    with pytest.raises(FillError, match=r"signal_region, variation JESDown: 1 of 3 sums"):
+        found.stack("signal_region")
+    view.value[1, 0, 2] = value
+    with pytest.raises(FillError, match=r"signal_region, sample DY: 1 of 3 sums of weights are not finite"):
+        samples(histograms, metadata).stack("signal_region")
+
+
+def test_a_density_needs_an_integral_that_is_not_negative(histograms, metadata):
+    stack = samples({"DATA": histograms["DATA"], "DY": histograms["DY"]}, metadata).stack("baseline")
+    assert normalised(stack).data.values.sum() > 0
+    histograms["DY"]["DY_2018"].view(flow=True).value[...] *= -1
+    stack = samples(histograms, metadata, only_samples=["DY", "DATA"]).stack("baseline")
+    with pytest.raises(FillError, match="integral of -70 cannot become 1"):
+        normalised(stack)
+    histograms["DY"]["DY_2018"].view(flow=True).value[...] = 0
+    empty = samples(histograms, metadata, only_samples=["DY", "DATA"]).stack("baseline")
+    widths = [10, 10, 20]
+    assert (normalised(empty).data.values * widths).sum() == pytest.approx(1)
 
 
 def test_other_categories_are_summed_and_names_are_bins():
@@ -127,11 +172,33 @@ def test_what_is_not_there_is_named(histograms, metadata):
         ({"systematics": {"year_corelation": 1}}, "Did you mean 'year_correlation'"),
         ({"only_samples": "TT"}, "a list needed"),
         ({"blind_hists": {"histograms": {"JetGood_pt": [3, 1]}}}, "not a range"),
+        ({"blind_hists": {"histograms": {"JetGood_pt": ["a", 1]}}}, "not a range"),
+        ({"blind_hists": {"histogram": {"JetGood_pt": [1, 3]}}}, "Did you mean 'histograms'"),
+        ({"blind_hists": {"categories": "baseline"}}, "a list is needed"),
     ],
 )
 def test_styles_that_cannot_be(style, text, histograms, metadata):
     with pytest.raises(ValueError if "list" not in text and "number" not in text else TypeError, match=text):
         samples(histograms, metadata, **style).stack("baseline")
+
+
+def test_names_that_the_output_does_not_have_are_told():
+    style = Style(
+        {
+            "samples_groups": {"top": ["TT", "ST"]},
+            "rescale_samples": {"DY": 2, "DY__b": 2, "top": 1, "Zjets": 0.5},
+            "exclude_samples": ["QCD"],
+            "blind_hists": {"categories": ["SR", "baseline"], "histograms": {"mll": [1, 2], "mlll": [1, 2]}},
+        }
+    )
+    told = unused_names(style, ["TT", "DY__b", "DATA"], ["mll"], ["baseline"])
+    assert [line.partition(".")[2].partition(". ")[0] for line in told] == [
+        "samples_groups.top: the output has no sample 'ST'",
+        "rescale_samples: the output has no sample 'Zjets'",
+        "exclude_samples: the output has no sample 'QCD'",
+        "blind_hists.histograms: the output has no histogram 'mlll'",
+        "blind_hists.categories: the output has no category 'SR'",
+    ]
 
 
 def test_an_unknown_key_is_warned_about(caplog):

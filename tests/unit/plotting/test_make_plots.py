@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 
 import pytest
 import yaml
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 
 from pocket_coffea.cli.main import main
 from pocket_coffea.errors import UnknownName
+from pocket_coffea.plotting.cutflow_plots import _limits, plot_cutflow_from_output
+from pocket_coffea.plotting.cutflow_tables import Number, Table
 from pocket_coffea.plotting.manager import PlotManager, PlotRequest, make_plots
 from pocket_coffea.plotting.source import find_outputs
 from pocket_coffea.run.split import split_output
@@ -129,6 +132,30 @@ def test_wrong_options_are_said(folder, arguments, code, text):
     assert not (folder / "plots").exists()
 
 
+def test_uncertainties_that_there_are_not(folder):
+    result = invoke(folder, "-oh", "JetGood", "-os", "JES", "-os", "JER.*", "--systematics-shifts")
+    assert result.exit_code == 1
+    assert "--only-syst 'JER.*' matches no uncertainty" in result.output
+    assert "Allowed: JES, isr" in result.output
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_first(folder):
+    (folder / "file").touch()
+    result = invoke(folder, "-o", str(folder / "file" / "plots"))
+    assert result.exit_code == 3, result.output
+    assert "cannot be made: Not a directory" in result.output
+
+
+def test_names_in_the_style_that_do_nothing_are_told(folder):
+    style = {**SMALL["plotting_style"], "rescale_samples": {"DYY": 0.5}}
+    (folder / "style.yaml").write_text(yaml.safe_dump({"plotting_style": style}))
+    result = invoke(folder, "-oh", "x_y")
+    assert result.exit_code == 0
+    assert "rescale_samples: the output has no sample 'DYY'. Did you mean 'DY'" in " ".join(
+        result.output.split()
+    )
+
+
 def test_an_error_of_one_plot_keeps_no_other_from_being_drawn(folder):
     style = {**SMALL["plotting_style"], "rebin": {"JetGood_pt": 9}}
     (folder / "style.yaml").write_text(yaml.safe_dump({"plotting_style": style}))
@@ -199,6 +226,55 @@ def test_the_classes_as_users_import_them(output, tmp_path):
         shape.plot_datamc("baseline", ratios=False)
     with pytest.raises(UnknownName, match="no histogram 'mll'"):
         PlotManager(["mll"], output["variables"], output["datasets_metadata"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text", "latex"),
+    [
+        (5.4e-18, 3e-19, "(5.40 ± 0.30)e-18", r"$(5.40 \pm 0.30) \times 10^{-18}$"),
+        (-2e32, 1e31, "(-2.00 ± 0.10)e+32", r"$(-2.00 \pm 0.10) \times 10^{32}$"),
+        (4e12, 2e6, "4000000000000 ± 2000000", r"$4000000000000 \pm 2000000$"),
+        (0.0, 0.0, "0 ± 0", r"$0 \pm 0$"),
+        (float("nan"), 3.0, "nan ± 3.0", r"nan $\pm$ 3.0"),
+    ],
+)
+def test_numbers_of_every_size(value, error, text, latex):
+    number = Number(value, error)
+    assert (str(number), number.latex()) == (text, latex)
+
+
+def test_names_are_escaped_in_latex():
+    table = Table("", ("a_b",), {r"Z~mu^+ {x} $q\bar & 5% <#>": {"a_b": Number(1.0, 1.0)}})
+    row = next(line for line in table.latex().splitlines() if line.startswith("Z"))
+    name = r"Z\textasciitilde{}mu\textasciicircum{}+ \{x\} \$q\textbackslash{}bar \& 5\% "
+    assert row.startswith(name + r"\textless{}\#\textgreater{} & $1 \pm 1.0$")
+
+
+def test_yields_below_zero_and_not_finite_are_drawn_with_the_others(output, tmp_path):
+    output["sumw"] = {
+        "baseline": {"DY_2018": {"DY": {"nominal": -3.0}}, "HH_2018": {"HH": {"nominal": math.nan}}}
+    }
+    output["sumw2"] = {"baseline": {"DY_2018": {"DY": {"nominal": 1.0}}, "HH_2018": {"HH": {"nominal": 1.0}}}}
+    metadata = {**output["datasets_metadata"]["by_dataset"], "TT_2017": {"sample": "T/T", "year": "2017"}}
+    output["datasets_metadata"] = {"by_dataset": metadata}
+    for log_y in (False, True):
+        paths = plot_cutflow_from_output(output, tmp_path, figsize=(4, 3), log_y=log_y)
+        assert {path.parent for path in paths} == {tmp_path}
+        assert "yields_all.png" in {path.name for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("ends", "log_y", "limits"),
+    [
+        ((-10.0, 0.0), False, (-11.0, 3.85)),
+        ((0.0, 0.0), False, (0.0, 1.0)),
+        ((0.0, 100.0), True, (0.5, 3000.0)),
+        ((0.0, 1e-6), True, (1e-9, 3e-5)),
+        ((-5.0, 0.0), True, (0.5, 1.0)),
+    ],
+)
+def test_limits_of_cutflows(ends, log_y, limits):
+    assert _limits(ends, log_y=log_y) == pytest.approx(limits)
 
 
 def test_cutflow_tables_and_plots(folder):

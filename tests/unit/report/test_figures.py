@@ -159,5 +159,17 @@ def test_histograms_come_from_both_formats(tmp_path, name):
 def test_numbers_that_are_not_finite_do_not_stop_the_page():
     output = make_output()
     output["variables"]["pt"]["DY"]["DY_2018"].view(flow=True)["value"][0, 0, 1] = np.nan
-    found = unpacked(figures(output)["variables"][0]["block"])["years"]["2018"]["categories"]["inclusive"]
-    assert found["mc"][0][1][0] == 0
+    content = figures(output)
+    assert content["variables"] == []
+    assert "1 of 4 sums of weights are not finite" in dict(content["left_out"])["pt"]
+
+
+def test_years_with_other_bins_have_no_sum():
+    output = make_output()
+    for each in (output["variables"]["pt"][name] for name in ("DY", "DATA")):
+        for name in [name for name in each if name.endswith("2018")]:
+            each[name] = each[name][{"pt": slice(None, None, hist.rebin(2))}]
+    content = figures(output)
+    (variable,) = content["variables"]
+    assert variable["years"] == ["2017", "2018"]
+    assert "the sum of the years" in dict(content["left_out"])["pt"]

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import json
+
 import pytest
 
-from pocket_coffea.report.tables import ALL_YEARS, categories_of, cutflow_of, years_of, yields_of
+from pocket_coffea.report.tables import (
+    ALL_YEARS,
+    categories_of,
+    cutflow_of,
+    not_finite_of,
+    years_of,
+    yields_of,
+)
 from tests.unit.report.outputs import CATEGORIES, make_output
 
 
@@ -45,6 +55,20 @@ def test_data_over_nothing_is_no_number():
     for content in output["sumw"].values():
         content["DY_2018"]["DY"]["nominal"] = 0.0
     assert rows(yields_of(output)["2018"])["Data / simulation"]["cells"] == [None] * len(CATEGORIES)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_sums_that_are_not_finite_are_told(value):
+    output = make_output()
+    assert not_finite_of(output) == []
+    first = CATEGORIES[0]
+    output["sumw"][first] = copy.deepcopy(output["sumw"][first])  # categories share their contents
+    output["sumw"][first]["DY_2018"]["DY"]["nominal"] = value
+    assert not_finite_of(output) == [f"Sums of weights are not finite: DY in {first}."]
+    found = rows(yields_of(output)["2018"])
+    assert found["DY"]["cells"][0] is None
+    assert found["Data / simulation"]["cells"][0] is None
+    json.dumps(list(found.values()), allow_nan=False)
 
 
 def test_the_cutflow_counts_events():
