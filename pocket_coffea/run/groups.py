@@ -55,6 +55,8 @@ class GroupRunner:
         self.request = request
         self.progress = progress
         self.skims: SkimDefinition | None = None
+        #: failed jobs of earlier runs into this folder that are not part of this one
+        self.failed_elsewhere: list[str] = []
         self.resume = resume_folder(folder.path)
         self.digests = configuration_digests(config)
 
@@ -83,10 +85,14 @@ class GroupRunner:
 
     def _record(self) -> None:
         failed = list(self.report.failed)
-        path = self.folder.write_failed(failed)
-        if path is not None:
-            log.warning("%d job(s) failed. Failed jobs saved to %s", len(failed), path)
-        else:
+        if self.request.process_separately:  # otherwise the record is about other outputs than this one
+            path = self.folder.write_failed([*self.failed_elsewhere, *failed])
+            if self.failed_elsewhere:
+                names = ", ".join(self.failed_elsewhere)
+                log.warning("%s failed earlier, not part of this run: still in %s", names, path)
+            if failed:
+                log.warning("%d job(s) failed. Failed jobs saved to %s", len(failed), path)
+        if not failed:
             shutil.rmtree(self.resume, ignore_errors=True)  # the run is complete
 
     # -- one group

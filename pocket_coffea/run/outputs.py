@@ -91,3 +91,9 @@ class OutputFolder:
             msg = f"--resubmit-failed: {path} must hold a list of names, got {type(names).__name__}"
             raise OptionError(msg)
         return [str(name) for name in names]
+
+    def failed_before(self) -> list[str]:
+        """Return what :meth:`read_failed` returns; nothing where there is no record that can be read."""
+        with contextlib.suppress(OptionError):
+            return self.read_failed()
+        return []

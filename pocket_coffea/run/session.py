@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pocket_coffea.errors import NothingToDo, OptionError
+from pocket_coffea.errors import OptionError
+from pocket_coffea.run.failed_jobs import choose_failed, failed_elsewhere
 from pocket_coffea.run.filesets import Filesets, filter_filesets, group_filesets, needs_grid
 from pocket_coffea.run.option_list import JOBS
 from pocket_coffea.run.option_set import USER_ORIGINS
@@ -78,9 +79,9 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
     if request.timeit:
         return _timeit(request, options, folder, began)
     _check_host(request, options)
-    config = _configuration(request, options)
+    config, every = _configuration(request, options)
     config.save_config(folder.path)
-    groups = _groups(request, options, config, failed)
+    groups = _groups(request, options, config, failed, every)
     wait_until(options)
     from pocket_coffea.executors.registry import make_factory
     from pocket_coffea.run.groups import GroupRunner
@@ -102,6 +103,9 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
             config, options, folder, factory, report, request=request, progress=progress or LineProgress()
         )
         runner.skims = SkimDefinition(folder, check_initial_events=not _is_limited(options))
+        runner.failed_elsewhere = failed_elsewhere(
+            folder.failed_before(), groups, options["group-samples"], every, request.resubmit_failed
+        )
         runner.run(groups)
     finally:
         _close(factory)
@@ -145,7 +149,7 @@ def _timeit(request: RunRequest, options: RunOptions, folder: OutputFolder, bega
         ("process_separately", "resume", "resubmit_failed"),
         "is not for --timeit: it writes no output",
     )
-    config = _configuration(request, options)
+    config, _ = _configuration(request, options)
     plain = _executor_options(options, config.filesets, request)
     if not needs_grid(config.filesets):
         plain["ignore-grid-certificate"] = True
@@ -245,25 +249,27 @@ def _check_host(request: RunRequest, options: RunOptions) -> None:
     require_submit_host(adjusted(site, options), request.executor_name)
 
 
-def _configuration(request: RunRequest, options: RunOptions) -> Any:
+def _configuration(request: RunRequest, options: RunOptions) -> tuple[Any, Filesets]:
+    """Return the loaded configuration with what the filters leave, and its filesets before them."""
     from pocket_coffea.utils.utils import load_config
 
     config = load_config(request.cfg, save_config=False)
+    every = dict(config.filesets)
     filters = {
         "years": request.filter_years,
         "samples": request.filter_samples,
         "datasets": request.filter_datasets,
     }
-    kept = filter_filesets(config.filesets, **filters)
-    if len(kept) < len(config.filesets):
+    kept = filter_filesets(every, **filters)
+    if len(kept) < len(every):
         config.set_filesets_manually(kept)
     if options["limit-files"] is not None:
         config.filter_dataset(options["limit-files"])
-    return config
+    return config, every
 
 
 def _groups(
-    request: RunRequest, options: RunOptions, config: Any, failed: list[str] | None
+    request: RunRequest, options: RunOptions, config: Any, failed: list[str] | None, every: Filesets
 ) -> dict[str, Filesets]:
     if not request.process_separately:
         if options["group-samples"]:
@@ -272,15 +278,7 @@ def _groups(
     groups = group_filesets(config.filesets, options["group-samples"])
     if failed is None:
         return groups
-    for name in failed:
-        if name not in groups:
-            log.warning("--resubmit-failed: %r is not a job of this configuration", name)
-    chosen = {name: groups[name] for name in failed if name in groups}
-    if not chosen:
-        msg = "--resubmit-failed: none of the failed jobs belongs to the datasets that are selected now."
-        raise NothingToDo(msg)
-    log.info("Resubmitting %d failed jobs: %s", len(chosen), list(chosen))
-    return chosen
+    return choose_failed(failed, groups, options["group-samples"], every)
 
 
 def _executor_options(

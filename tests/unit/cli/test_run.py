@@ -258,6 +258,12 @@ def test_failed_datasets_are_recorded_and_run_again(run, analysis):
     before = other.stat().st_mtime_ns
     run("-ps", "--resubmit-failed", code=3)
     assert "Resubmitting 1 failed jobs: ['DATA_SingleMuon_2018_EraA']" in run.text
+    # runs that leave the failed dataset out do not make it a good one
+    run("-ps", "--filter-samples", "DYJetsToLL", name="DYJetsToLL_2018")
+    assert "DATA_SingleMuon_2018_EraA failed earlier, not part of this run" in run.text.replace("\n", " ")
+    run("--filter-samples", "DYJetsToLL")
+    assert json.loads(failed.read_text()) == ["DATA_SingleMuon_2018_EraA"]
+    before = other.stat().st_mtime_ns
     bad.write_bytes(good.read_bytes())
     run("-ps", "--resubmit-failed", name="DATA_SingleMuon_2018_EraA")
     assert other.stat().st_mtime_ns == before
