@@ -66,7 +66,17 @@ class CalibratorsManager:
         for cls in classes:
             if is_mc or not cls.isMC_only:
                 wanted = names is None or cls.name in names
-                self._add(cls(params, self.metadata, do_variations=wanted, **kwargs), events, wanted)
+                self._add(self._make(cls, wanted, kwargs), events, wanted)
+
+    def _make(self, cls: type[Calibrator], wanted: bool, kwargs: Mapping[str, Any]) -> Calibrator:
+        try:
+            return cls(self.params, self.metadata, do_variations=wanted, **kwargs)
+        except PocketCoffeaError:
+            raise
+        except Exception as exc:
+            given = ", ".join(["params", "metadata", "do_variations=...", *(f"{key}=..." for key in kwargs)])
+            exc.add_note(f"while making calibrator {cls.name!r} ({cls.__name__}({given}))")
+            raise
 
     def _add(self, calibrator: Calibrator, events: Array, wanted: bool) -> None:
         try:

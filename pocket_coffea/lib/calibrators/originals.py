@@ -39,10 +39,17 @@ class Originals:
         collection, field = split_key(key)
         self._check(events, key, values, owner)
         self._remember(events, collection, field, key)
-        if field is None:
-            events[collection] = values
-        else:
-            events[collection, field] = values
+        where = collection if field is None else (collection, field)
+        try:
+            events[where] = values
+        except (ValueError, TypeError) as exc:
+            msg = (
+                f"calibrator {owner!r} returned {key!r}, which does not fit the events: "
+                f"{str(exc).splitlines()[0]}. Return one value for each object of {collection!r} in the "
+                "events that calibrate() got, in their order; when objects were dropped or sorted, declare "
+                f"and return the whole collection {collection!r}."
+            )
+            raise ProcessingError(msg) from exc
 
     def _check(self, events: Array, key: str, values: Any, owner: str) -> None:
         collection, field = split_key(key)

@@ -286,6 +286,22 @@ def test_wrong_results(events, returned, error, match):
         manager(events, Wrong).calibrate(events)
 
 
+def test_values_for_other_objects(events):
+    class Dropped(Named):
+        name = "tm_dropped"
+        calibrated_collections = ("Jet.pt",)
+
+        def calibrate(self, events, originals, variation, already_applied_calibrators=None):
+            return {"Jet.pt": events["Jet"]["pt"][events["Jet"]["pt"] > 7]}
+
+    before = snapshot(events)
+    made = manager(events, Dropped)
+    with pytest.raises(ProcessingError, match=r"'tm_dropped' returned 'Jet.pt', which does not fit.*whole"):
+        made.calibrate(events)
+    made.reset_events_to_original(events)
+    assert snapshot(events) == before
+
+
 def test_calibrate_must_not_modify_the_events(events):
     class InPlace(Named):
         name = "tm_in_place"
@@ -313,6 +329,18 @@ def test_errors_say_which_calibrator(events, method):
     with pytest.raises(KeyError) as caught:
         manager(events, broken).calibrate(events)
     assert "'tm_failing'" in caught.value.__notes__[0]
+
+
+def test_a_constructor_that_does_not_take_the_arguments_is_named(events):
+    class Short(OnlyMC):
+        name = "tm_short"
+
+        def __init__(self, params, metadata):
+            super().__init__(params, metadata)
+
+    with pytest.raises(TypeError, match="do_variations") as caught:
+        manager(events, Short)
+    assert "calibrator 'tm_short' (Short(params, metadata, do_variations=...))" in caught.value.__notes__[0]
 
 
 def test_no_calibrators(events):
