@@ -16,7 +16,16 @@ from pocket_coffea.plotting.stack import Stack, normalised
 from pocket_coffea.plotting.style import Style
 from pocket_coffea.plotting.uncertainty import SystUnc, poisson_errors
 
-__all__ = ["draw_datamc", "draw_ratio_points", "info_lines", "upper_label", "y_name"]
+__all__ = [
+    "band_look",
+    "data_look",
+    "draw_datamc",
+    "draw_ratio_points",
+    "info_lines",
+    "patch_options",
+    "upper_label",
+    "y_name",
+]
 
 _RATIO_LIMITS = (0.5, 1.5)
 _PARTIAL_LIMITS = (0.5, 1.5)
@@ -114,9 +123,7 @@ def _lowest(stack: Stack) -> float:
 def _draw_stack(canvas: Canvas, stack: Stack) -> list[Any]:
     """The samples of simulation upon each other; handles from the top to the bottom."""
     style, edges = canvas.style, stack.binnings[0].edges
-    opts = {
-        k: v for k, v in style.options["opts_mc"].items() if k not in ("histtype", "stack", "flow", "edges")
-    }
+    opts = patch_options(style.options["opts_mc"])
     filled = style.options["opts_mc"].get("histtype", "fill") == "fill"
     colors = style.colors_of(sorted([*stack.mc, *stack.signals]))
     stacked = style.options["opts_mc"].get("stack", True)
@@ -138,9 +145,7 @@ def _draw_stack(canvas: Canvas, stack: Stack) -> list[Any]:
 
 def _draw_signals(canvas: Canvas, stack: Stack, *, density: bool) -> list[Any]:
     style = canvas.style
-    opts = {
-        k: v for k, v in style.options["opts_sig"].items() if k not in ("histtype", "stack", "flow", "edges")
-    }
+    opts = patch_options(style.options["opts_sig"])
     colors = style.colors_of(sorted([*stack.mc, *stack.signals]))
     handles = []
     for name, content in stack.signals.items():
@@ -156,11 +161,17 @@ def _draw_band(canvas: Canvas, stack: Stack, band: SystUnc) -> list[Any]:
     if not stack.mc or not np.any(band.err2_up + band.err2_down):
         return []
     name = "Stat. + syst. unc." if stack.systematics and band.name == "total" else "Stat. unc."
-    look = _band_look(canvas.style)
+    look = band_look(canvas.style)
     return [steps(canvas.upper, band.up, stack.binnings[0].edges, baseline=band.down, label=name, **look)]
 
 
-def _band_look(style: Style) -> dict[str, Any]:
+def patch_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of ``opts_mc`` or ``opts_sig`` goes to matplotlib."""
+    return {key: value for key, value in options.items() if key not in ("histtype", "stack", "flow", "edges")}
+
+
+def band_look(style: Style) -> dict[str, Any]:
+    """Return how the band of uncertainties looks."""
     opts: Mapping[str, Any] = style.options["opts_unc"].get("total", {})
     look = {key: value for key, value in opts.items() if key not in ("step", "color")}
     color = opts.get("color", (0, 0, 0, 0.4))
@@ -170,7 +181,8 @@ def _band_look(style: Style) -> dict[str, Any]:
     return {"fill": True, **look}
 
 
-def _data_look(style: Style) -> dict[str, Any]:
+def data_look(style: Style) -> dict[str, Any]:
+    """Return how points of data look."""
     look = dict(style.options["opts_data"])
     # linewidth 0 is that of the line between points
     look.setdefault("elinewidth", 1)
@@ -185,7 +197,7 @@ def _data_look(style: Style) -> dict[str, Any]:
 def _draw_data(canvas: Canvas, stack: Stack) -> list[Any]:
     if stack.data is None:
         return []
-    look = _data_look(canvas.style)
+    look = data_look(canvas.style)
     points = stack.shown & (stack.data.values != 0)
     errors = _data_errors(stack)
     drawn = canvas.upper.errorbar(
@@ -214,7 +226,7 @@ def draw_ratio_points(canvas: Canvas, stack: Stack, expected: Array) -> None:
     if stack.data is None:
         return
     points = stack.shown & (stack.data.values != 0) & (expected > 0)
-    look = {key: value for key, value in _data_look(canvas.style).items() if key != "label"}
+    look = {key: value for key, value in data_look(canvas.style).items() if key != "label"}
     canvas.lower.errorbar(
         _centers(stack)[points],
         stack.data.values[points] / expected[points],
@@ -225,7 +237,7 @@ def draw_ratio_points(canvas: Canvas, stack: Stack, expected: Array) -> None:
 
 def _draw_ratio(canvas: Canvas, stack: Stack, band: SystUnc) -> None:
     edges, lower = stack.binnings[0].edges, canvas.lower
-    steps(lower, band.ratio_up, edges, baseline=band.ratio_down, **_band_look(canvas.style))
+    steps(lower, band.ratio_up, edges, baseline=band.ratio_down, **band_look(canvas.style))
     draw_ratio_points(canvas, stack, band.nominal)
     lower.axhline(1, color="black", linewidth=1, linestyle="--", zorder=1)
     limits = canvas.style.options["opts_ylim"].get("datamc", {}).get("ylim_ratio", {})
@@ -237,7 +249,7 @@ def _draw_ratio(canvas: Canvas, stack: Stack, band: SystUnc) -> None:
 def _draw_partial(canvas: Canvas, stack: Stack, options: DrawOptions, band: SystUnc) -> None:
     """The lower panel of ``split_systematics``: each source relative to the expectation."""
     edges, lower = stack.binnings[0].edges, canvas.lower
-    steps(lower, band.ratio_up, edges, baseline=band.ratio_down, **_band_look(canvas.style))
+    steps(lower, band.ratio_up, edges, baseline=band.ratio_down, **band_look(canvas.style))
     names = [name for name in stack.systematics if not options.only_syst or matches(name, options.only_syst)]
     colors = canvas.style.colors_of(names)
     nominal = stack.total.values

@@ -23,6 +23,7 @@ from pocket_coffea.plotting.produce import Result, Task, jobs_of, produce, sum_u
 from pocket_coffea.plotting.shape import Shape
 from pocket_coffea.plotting.source import FileSource, MemorySource, Source, find_outputs
 from pocket_coffea.plotting.style import Style
+from pocket_coffea.plotting.style_checks import check_looks
 from pocket_coffea.plotting.style_names import unused_names
 
 __all__ = ["PlotManager", "PlotRequest", "make_plots", "read_style"]
@@ -243,6 +244,7 @@ def make_plots(request: PlotRequest, progress: Progress | None = None) -> Result
     variables = _variables(source, request)
     categories = chosen_names(source.categories, list(request.only_cat), "category")
     years = _years_of(source, style, list(request.only_year))
+    check_looks(style)
     for sentence in unused_names(style, source.samples(), source.variables, source.categories):
         log.warning("%s", sentence)
     _make_folder(target)

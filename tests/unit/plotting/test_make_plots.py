@@ -146,6 +146,26 @@ def test_a_folder_that_cannot_be_written_is_found_out_first(folder):
     assert "cannot be made: Not a directory" in result.output
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"opts_data": {"marker": "zz"}}, "plotting_style.opts_data: "),
+        ({"opts_mc": {"hatches": "x"}}, "plotting_style.opts_mc: "),
+        ({"opts_sig": {"linestyle": "dotty"}}, "plotting_style.opts_sig: "),
+        ({"opts_unc": {"total": {"hatched": "/"}}}, "plotting_style.opts_unc.total: "),
+        ({"opts_figure": {"datamc": {"figsize": "wide"}}}, "plotting_style.opts_figure.datamc: "),
+        ({"opts_ylim": {"datamc": {"ylim": {"lo": "x"}}}}, "opts_ylim.datamc.ylim.lo: 'x' is not a number"),
+        ({"labels_mc": {"TT": r"$t\bar$"}}, "plotting_style.labels_mc.TT: "),
+    ],
+)
+def test_looks_that_cannot_be_drawn_are_found_out_first(folder, change, text):
+    (folder / "style.yaml").write_text(yaml.safe_dump({"plotting_style": change}))
+    result = invoke(folder, "-oh", "x_y")
+    assert result.exit_code == 1, result.output
+    assert text in result.output
+    assert not (folder / "plots").exists()
+
+
 def test_names_in_the_style_that_do_nothing_are_told(folder):
     style = {**SMALL["plotting_style"], "rescale_samples": {"DYY": 0.5}}
     (folder / "style.yaml").write_text(yaml.safe_dump({"plotting_style": style}))
