@@ -30,6 +30,9 @@ from types import CodeType, ModuleType
 
 ARCHIVE = "/opt/pocket-coffea/bytecode.bin"
 
+#: What reads most of the image when it is imported. The first of them lets the rest be read ahead.
+HEAVY = {"awkward", "coffea"}
+
 #: Of a module: is it a package, where its bytecode begins after the table, and its bytes.
 Place = tuple[bool, int, int]
 #: Bytes before the table: Python's magic number, and the length of the table.
@@ -107,6 +110,8 @@ class ArchiveFinder(FileFinder):
 
     def find_spec(self, fullname: str, target: ModuleType | None = None) -> ModuleSpec | None:
         """Return how to load a module, or None when the folder does not have it."""
+        if fullname in HEAVY:
+            _read_ahead()
         name = fullname.rpartition(".")[2]
         place = self._archive.find(self.path, name)
         if place is None:
@@ -114,6 +119,16 @@ class ArchiveFinder(FileFinder):
         path, folders = _source(self.path, name, place[0])
         loader = ArchiveLoader(fullname, path, self._archive, place)
         return spec_from_file_location(fullname, path, loader=loader, submodule_search_locations=folders)
+
+
+def _read_ahead() -> None:
+    """Start to read ahead, once."""
+    HEAVY.clear()
+    try:
+        importlib.import_module("_read_ahead").start()
+    except (ImportError, OSError):
+        # nothing depends on it: all is read when it is needed
+        return
 
 
 def _source(folder: str, name: str, package: bool) -> tuple[str, list[str] | None]:

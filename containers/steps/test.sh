@@ -22,4 +22,8 @@ for folder in /afs /cvmfs /eos; do
 done
 if [ -e /opt/venv/bin/pocket-coffea ]; then
     /opt/venv/bin/pocket-coffea --version
+    # a list made with other packages is of no use: see read_ahead.py
+    grep -v '^#' /opt/pocket-coffea/read_ahead.txt | while read -r file _; do
+        test -e "$file" || { echo "read_ahead.txt is of another image: there is no $file" >&2; exit 1; }
+    done
 fi
