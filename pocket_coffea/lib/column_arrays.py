@@ -18,7 +18,7 @@ from pocket_coffea.lib.lookup import field_of
 from pocket_coffea.lib.masks import event_mask, jagged_mask, object_mask, repeat_mask
 from pocket_coffea.types import Array, BoolArray, FloatArray, IntArray
 
-__all__ = ["ColumnReader", "Slice", "Taken", "filled", "flattened", "is_jagged", "take"]
+__all__ = ["ColumnReader", "Slice", "Taken", "as_numpy", "filled", "flattened", "is_jagged", "take"]
 
 NumpyArray = npt.NDArray[Any]
 
@@ -173,7 +173,8 @@ class ColumnReader:
         self._check_collection(collection, taken)
         values = self._flat_column(collection, column)
         if values is None:
-            chosen = ak.to_numpy(flattened(self.array(collection, column, taken, part, fill)))
+            array = flattened(self.array(collection, column, taken, part, fill))
+            chosen = as_numpy(array, f"{collection}_{column}")
         elif self._objects_of(collection) is None:
             chosen = values[taken.events]
         else:
@@ -233,12 +234,26 @@ class ColumnReader:
             array = self._column(collection, column)
             if self._objects_of(collection) is not None:
                 array = ak.flatten(array, axis=1)
-            self._flat[key] = ak.to_numpy(array, allow_missing=True) if array.ndim == 1 else None
+            self._flat[key] = as_numpy(array, f"{collection}_{column}") if array.ndim == 1 else None
         return self._flat[key]
 
 
 def _has_missing_lists(array: Array, axis: int) -> bool:
     return bool(ak.any(ak.is_none(array, axis=axis), axis=None))
+
+
+def as_numpy(array: Array, name: str) -> NumpyArray:
+    """``array`` as numpy, with a mask where values are missing.
+
+    Raises InvalidValue for what is no column of values, for example a whole collection.
+    """
+    try:
+        return ak.to_numpy(array, allow_missing=True)
+    except (ValueError, TypeError) as exc:
+        fields = ", ".join(ak.fields(array)[:8])
+        what = f"is a collection with the fields {fields}" if fields else "does not hold plain values"
+        msg = f"The column {name} {what}. Export single fields: ColOut(collection, [field, ...])."
+        raise InvalidValue(msg) from exc
 
 
 def flattened(array: Array) -> Array:

@@ -26,7 +26,16 @@ import numpy as np
 from coffea.processor import column_accumulator
 
 from pocket_coffea.errors import InvalidType, InvalidValue, UnknownName, did_you_mean
-from pocket_coffea.lib.column_arrays import ColumnReader, Slice, Taken, filled, flattened, is_jagged, take
+from pocket_coffea.lib.column_arrays import (
+    ColumnReader,
+    Slice,
+    Taken,
+    as_numpy,
+    filled,
+    flattened,
+    is_jagged,
+    take,
+)
 from pocket_coffea.types import Array, FloatArray
 
 __all__ = ["ColOut", "ColumnsManager"]
@@ -255,7 +264,7 @@ def _to_numpy(reader: ColumnReader, column: _Column, taken: Taken) -> Any:
             "workflow option dump_columns_as_arrays_per_chunk."
         )
         raise InvalidValue(msg)
-    return filled(ak.to_numpy(array), request.fill, column.name)
+    return filled(as_numpy(array, column.name), request.fill, column.name)
 
 
 def _to_awkward(reader: ColumnReader, column: _Column, taken: Taken) -> Any:
