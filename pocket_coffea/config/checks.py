@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import logging
 from collections.abc import Collection, Iterable, Mapping
@@ -15,7 +16,22 @@ from pocket_coffea.lib.columns_manager import ColumnsManager
 from pocket_coffea.lib.hist_manager import HistConf
 from pocket_coffea.lib.weights.weights import WeightWrapper
 
-__all__ = ["check_columns", "check_histograms", "check_only_variations", "check_workflow"]
+__all__ = [
+    "WORKFLOW_OPTIONS",
+    "check_columns",
+    "check_histograms",
+    "check_only_variations",
+    "check_workflow",
+    "check_workflow_options",
+]
+
+#: the workflow options that the framework itself reads
+WORKFLOW_OPTIONS = (
+    "debug_calibrators",
+    "donotscale_sumgenweights",
+    "dump_columns_as_arrays_per_chunk",
+    "skim_mode",
+)
 
 log = logging.getLogger(__name__)
 
@@ -149,3 +165,15 @@ def check_workflow(workflow: Any) -> None:
         "instance of it."
     )
     raise InvalidType(msg)
+
+
+def check_workflow_options(options: Iterable[str]) -> None:
+    """Warn about names that are nearly those of the framework; all other names belong to the workflow."""
+    for name in options:
+        near = difflib.get_close_matches(str(name), WORKFLOW_OPTIONS, n=1, cutoff=0.85)
+        if near and name not in WORKFLOW_OPTIONS:
+            log.warning(
+                "workflow_options[%r] means nothing to the framework: if it is not for the workflow, write %r.",
+                name,
+                near[0],
+            )

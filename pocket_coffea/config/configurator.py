@@ -18,6 +18,7 @@ from pocket_coffea.config.checks import (
     check_histograms,
     check_only_variations,
     check_workflow,
+    check_workflow_options,
 )
 from pocket_coffea.config.columns import ColumnsConfig, read_columns
 from pocket_coffea.config.datasets import (
@@ -35,6 +36,7 @@ from pocket_coffea.errors import InvalidType
 from pocket_coffea.lib.cut_definition import Cut
 from pocket_coffea.types import Params
 from pocket_coffea.utils.modules import source_digests
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["Configurator"]
 
@@ -259,6 +261,7 @@ class Configurator:
     def perform_checks(self) -> None:
         """Check histograms, columns, workflow and skim export; raise ConfigurationError or warn."""
         check_workflow(self.workflow)
+        check_workflow_options(self.workflow_options)
         check_histograms(self.variables, self._samples_table(), self._category_names())
         check_only_variations(self.variables, self.available_weights.values(), self.calibrators)
         check_columns(self.columns, self.categories)
@@ -335,7 +338,9 @@ class Configurator:
         lines = [f"{head}, file={self.config_file})" if self.config_file else f"{head})"]
         if self.filesets_loaded:
             files = sum(len(entry["files"]) for entry in self.filesets.values())
-            lines.append(f"  datasets    {len(self.datasets)} ({files} files), years {_short(self.years)}")
+            lines.append(
+                f"  datasets    {len(self.datasets)} ({count_of(files, 'file')}), years {_short(self.years)}"
+            )
             lines.append(f"  samples     {_short(self.samples)}")
         if self.loaded:
             shapes = dict.fromkeys(

@@ -5,6 +5,7 @@ from pocket_coffea.config.checks import (
     check_histograms,
     check_only_variations,
     check_workflow,
+    check_workflow_options,
 )
 from pocket_coffea.config.names import SampleTable
 from pocket_coffea.errors import ConfigurationError, InvalidType, InvalidValue
@@ -88,6 +89,14 @@ def test_workflow():
         check_workflow(Wrong)
     with pytest.raises(InvalidType, match="Pass the class itself, not an instance"):
         check_workflow(Right())
+
+
+def test_options_nearly_of_the_framework(caplog):
+    check_workflow_options(["skim_mode", "donotscale_sumgenweights", "spanet_model", "parton_jet_min_dR"])
+    assert not caplog.messages
+    check_workflow_options(["donotscale_sumgenweight", "dump_columns_as_array_per_chunk"])
+    assert ["write 'donotscale_sumgenweights'" in m for m in caplog.messages] == [True, False]
+    assert "write 'dump_columns_as_arrays_per_chunk'" in caplog.messages[1]
 
 
 @pytest.mark.parametrize(
