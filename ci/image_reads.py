@@ -81,7 +81,7 @@ def main() -> None:
     # what is read ahead now would be listed again
     getattr(archive, "HEAVY", set()).clear()
     mapped = MappedFiles()
-    sys.meta_path.insert(0, mapped)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, mapped)
     for module in MODULES:
         importlib.import_module(module)
     mapped.find_spec("")
