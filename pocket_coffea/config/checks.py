@@ -173,7 +173,7 @@ def check_workflow_options(options: Iterable[str]) -> None:
         near = difflib.get_close_matches(str(name), WORKFLOW_OPTIONS, n=1, cutoff=0.85)
         if near and name not in WORKFLOW_OPTIONS:
             log.warning(
-                "workflow_options[%r] means nothing to the framework: if it is not for the workflow, write %r.",
+                "workflow_options[%r] means nothing to the framework; if it is meant for it, write %r.",
                 name,
                 near[0],
             )

@@ -393,13 +393,11 @@ def test_wrong_requests():
 
 @pytest.mark.parametrize("flatten", [True, False])
 def test_a_whole_collection_is_no_column(events, flatten):
-    with pytest.raises(
-        InvalidValue, match=r"events_MET is a collection with the fields pt, tags\. Export single"
-    ):
-        events["MET", "tags"] = [["a"], [], ["b"], []]
+    events["MET", "tags"] = [["a"], [], ["b"], []]
+    events["words"] = ak.Array([1, "a", [2.0], None])
+    with pytest.raises(InvalidValue, match=r"events_MET is a collection with the fields pt, tags\. Export"):
         fill({"all": [ColOut("events", ["MET"], flatten=flatten)]}, events, ALL)
     with pytest.raises(InvalidValue, match="events_words does not hold plain values"):
-        events["words"] = ak.Array([1, "a", [2.0], None])
         fill({"all": [ColOut("events", ["words"], flatten=flatten, fill_none=False)]}, events, ALL)
 
 
