@@ -70,9 +70,13 @@ def _texts(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _check_limits(limits: Mapping[str, Any]) -> None:
-    for kind, by_axis in limits.items():
-        for axis, ends in (by_axis or {}).items():
-            for end, value in (ends or {}).items():
-                if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-                    msg = f"plotting_style.opts_ylim.{kind}.{axis}.{end}: {value!r} is not a number."
-                    raise InvalidType(msg)
+    named = (
+        (f"opts_ylim.{kind}.{axis}.{end}", value)
+        for kind, by_axis in limits.items()
+        for axis, ends in (by_axis or {}).items()
+        for end, value in (ends or {}).items()
+    )
+    for key, value in named:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            msg = f"plotting_style.{key}: {value!r} is not a number."
+            raise InvalidType(msg)
