@@ -121,6 +121,21 @@ def read_subsamples(config: Any, samples: Iterable[str], known: Iterable[str]) -
         elif labels:
             selections[sample] = selection
             full_names[sample] = [f"{sample}__{label}" for label in labels]
+    _check_full_names(full_names, selected)
     for sample in selected:
         selections.setdefault(sample, StandardSelection({sample: [passthrough]}))
     return Subsamples({name: selections[name] for name in selected}, full_names, frozenset(defined))
+
+
+def _check_full_names(full_names: Mapping[str, Iterable[str]], samples: Iterable[str]) -> None:
+    """Raise ConfigurationError when two samples or subsamples would share the entries of the output."""
+    owners = {sample: f"the sample {sample!r}" for sample in samples}
+    for sample, names in full_names.items():
+        for name in names:
+            if name in owners:
+                msg = (
+                    f'datasets["subsamples"][{sample!r}]: the subsample {name!r} has the name of '
+                    f"{owners[name]}; both would be added up. Rename the label {name[len(sample) + 2 :]!r}."
+                )
+                raise ConfigurationError(msg)
+            owners[name] = f"a subsample of {sample!r}"

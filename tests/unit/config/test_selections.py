@@ -85,6 +85,15 @@ def test_subsamples(caplog):
     assert "Filtered'" not in caplog.text.replace("TT, Filtered", "")
 
 
+def test_subsamples_with_the_name_of_another():
+    with pytest.raises(ConfigurationError, match=r"'TT__b' has the name of the sample 'TT__b'.*label 'b'"):
+        read_subsamples({"TT": {"b": [cut(1)]}}, ["TT", "TT__b"], [])
+    definition = {"TT": {"b__x": [cut(1)]}, "TT__b": {"x": [cut(1)]}}
+    with pytest.raises(ConfigurationError, match=r"'TT__b__x' has the name of a subsample of 'TT'"):
+        read_subsamples(definition, ["TT", "TT__b"], [])
+    assert read_subsamples(definition, ["TT"], []).full_names == {"TT": ["TT__b__x"]}
+
+
 def test_subsamples_may_be_selections():
     selection = CartesianSelection(multicuts=[MultiCut("n", [cut(1), cut(2)]), MultiCut("m", [cut(3)])])
     read = read_subsamples({"TT": selection}, ["TT"], [])
