@@ -24,6 +24,7 @@ from pocket_coffea.batch.states import Attempt, Resources, State
 from pocket_coffea.batch.systems import BatchSystem, Submission
 from pocket_coffea.batch.tasks import Task
 from pocket_coffea.errors import CommandFailed, InvalidValue, PocketCoffeaError, ResultsRefused
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["Planned", "Sent", "Slices", "recover", "send"]
 
@@ -176,5 +177,5 @@ def recover(campaign: Campaign, system: BatchSystem) -> list[str]:
                 flag for flag in end_flags(campaign.folder, job) if _age(campaign, job, flag) < intent.time
             ]
             requeue_flag(campaign.folder, job, tuple(old))
-        lines.append(f"{intent.tag}: {len(ids)} of {len(intent.tasks)} jobs had been accepted")
+        lines.append(f"{intent.tag}: {len(ids)} of {count_of(len(intent.tasks), 'job')} had been accepted")
     return lines

@@ -17,6 +17,7 @@ from pocket_coffea.batch.states import IN_QUEUE, Attempt, Job, State
 from pocket_coffea.batch.systems import BatchSystem
 from pocket_coffea.batch.watch import Watch
 from pocket_coffea.errors import CommandFailed, NothingToDo, ResultsRefused, UnknownName
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["Monitor", "News", "Poll"]
 
@@ -206,7 +207,10 @@ class Monitor:
             times = self.campaign.refusals.get(job, 1)
             self._not_before[job] = now + min(_REFUSED[0] * 2 ** (times - 1), _REFUSED[1])
         for reason, number in Counter(result.postponed.values()).items():
-            self._tell(None, f"{number} jobs were not sent and wait: {reason}")
+            self._tell(
+                None,
+                f"{count_of(number, 'job was not sent and waits', 'jobs were not sent and wait')}: {reason}",
+            )
         return result.jobs
 
     def _drop(self, dropped: Sequence[Job]) -> None:

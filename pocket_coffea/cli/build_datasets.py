@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.utils.wording import count_of
+
 if TYPE_CHECKING:
     from pocket_coffea.datasets.build import BuildReport, BuiltDataset, Chooser
     from pocket_coffea.datasets.catalogue import Catalogue
@@ -208,7 +210,10 @@ def _show(built: BuiltDataset) -> None:
     counts = {site: built.sites.count(site) for site in dict.fromkeys(built.sites)}
     where = ", ".join(f"{site} {count}" for site, count in sorted(counts.items()))
     size = _readable(built.size)
-    click.echo(f"{built.request.name}: {len(built.files)} files, {built.nevents} events, {size} ({where})")
+    click.echo(
+        f"{built.request.name}: {count_of(len(built.files), 'file')}, {count_of(built.nevents, 'event')}, "
+        f"{size} ({where})"
+    )
 
 
 def _readable(size: int) -> str:
@@ -222,7 +227,11 @@ def _show_failed(report: BuildReport) -> int:
     for error in report.failed.values():
         click.echo(f"ERROR: {error}", err=True)
     if report.failed:
-        click.echo(f"{len(report.failed)} datasets were not built: {', '.join(report.failed)}", err=True)
+        click.echo(
+            f"{count_of(len(report.failed), 'dataset was', 'datasets were')} not built: "
+            f"{', '.join(report.failed)}",
+            err=True,
+        )
     return len(report.failed)
 
 
@@ -260,5 +269,8 @@ def _check(requests: list[DatasetRequest], catalogue: Catalogue, files: JsonFile
     for problem in problems:
         click.echo(f"ERROR: {problem}", err=True)
     events = sum(problem.nevents or 0 for problem in problems)
-    click.echo(f"Checked: {total} files of {len(found)} datasets, {len(problems)} bad ({events} events)")
+    click.echo(
+        f"Checked: {count_of(total, 'file')} of {count_of(len(found), 'dataset')}, {len(problems)} bad "
+        f"({count_of(events, 'event')})"
+    )
     return len(problems)

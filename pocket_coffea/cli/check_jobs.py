@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.utils.wording import count_of
+
 if TYPE_CHECKING:
     from pocket_coffea.cli.jobs_loop import Screen
     from pocket_coffea.executors.jobs.overview import Overview
@@ -157,7 +159,7 @@ def _until_the_end(watching: Watching, stop: Any, arguments: dict[str, Any]) -> 
             if arguments["recreate"] is not None:
                 seen = watching.recreate(parse_jobs(arguments["recreate"]))
                 screen.show(seen)
-                screen.warn(f"{len(seen.sent)} jobs were sent again")
+                screen.warn(f"{count_of(len(seen.sent), 'job was', 'jobs were')} sent again")
             if arguments["once"]:
                 seen = watching.look()
                 screen.show(seen)
@@ -192,12 +194,12 @@ def _closing_words(seen: Overview, folder: Path, *, left: bool, resubmit: bool) 
         click.echo(f"job_{number} was given up: {reason}")
     failed = [row for row in seen.unfinished if not row.given_up]
     if failed and not resubmit:
-        click.echo(f"Failed jobs found. {len(failed)} jobs did not end well: {_numbers(failed)}.")
+        click.echo(f"Failed jobs found. {count_of(len(failed), 'job')} did not end well: {_numbers(failed)}.")
         click.echo("Use --resubmit to resubmit the failed jobs")
     if code == 0:
         click.echo("All jobs are completed")
     else:
-        click.echo(f"{seen.counts['done']} of {len(seen.jobs)} jobs are done.")
+        click.echo(f"{seen.counts['done']} of {count_of(len(seen.jobs), 'job is', 'jobs are')} done.")
 
 
 def _numbers(rows: list[Any]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pocket_coffea.cli.build_datasets import catalogue_options
+from pocket_coffea.utils.wording import count_of
 
 if TYPE_CHECKING:
     from pocket_coffea.datasets.catalogue import Catalogue
@@ -117,16 +118,21 @@ def _save(path: Path, selected: list[Selection], arguments: dict[str, Any]) -> N
     output = arguments["json_output"] or f"datasets/{key}.json"
     save_definition(path, key, sample, output, selected, overwrite=arguments["overwrite"])
     click.echo(
-        f"Written: {key!r} with {len(selected)} datasets in {path}", err=arguments.get("as_json", False)
+        f"Written: {key!r} with {count_of(len(selected), 'dataset')} in {path}",
+        err=arguments.get("as_json", False),
     )
     click.echo(f"Next: pocket-coffea build-datasets --cfg {path}", err=arguments.get("as_json", False))
 
 
 def _line(each: Description) -> str:
-    events = "events unknown" if each.events is None else f"{each.events} events"
+    events = "events unknown" if each.events is None else count_of(each.events, "event")
     sites = ", ".join(f"{site} {count}/{each.files}" for site, count in each.sites.items()) or "no site"
-    missing = f"; {each.unreachable} files at no site that may be used" if each.unreachable else ""
-    return f"{each.name}\n  {each.files} files, {events}, {each.size / 1e9:.2f} GB; {sites}{missing}"
+    missing = (
+        f"; {count_of(each.unreachable, 'file')} at no site that may be used" if each.unreachable else ""
+    )
+    return (
+        f"{each.name}\n  {count_of(each.files, 'file')}, {events}, {each.size / 1e9:.2f} GB; {sites}{missing}"
+    )
 
 
 def _session(arguments: dict[str, Any]) -> DataDiscoveryCLI:

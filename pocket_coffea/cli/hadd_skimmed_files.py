@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pocket_coffea.cli.run_options import ANY_OPTION, further_options
+from pocket_coffea.utils.wording import count_of
 
 if TYPE_CHECKING:
     from pocket_coffea.datasets.skim_plan import SkimGroup
@@ -97,7 +98,10 @@ def _run(arguments: dict[str, Any]) -> int:
     files = skimmed_datasets(output, samples, datasets)
     groups = plan_groups(files, _folder(arguments["outputdir"]), arguments["files"], arguments["events"])
     write_plan(groups, Path(PLAN))
-    click.echo(f"{sum(map(len, files.values()))} files of {len(files)} datasets become {len(groups)}: {PLAN}")
+    click.echo(
+        f"{count_of(sum(map(len, files.values())), 'file')} of {count_of(len(files), 'dataset')} "
+        f"become {len(groups)}: {PLAN}"
+    )
     if arguments["check"]:
         return _check(groups)
     if factory is not None:
@@ -175,7 +179,8 @@ def _merge(output: dict[str, Any], groups: list[SkimGroup], arguments: dict[str,
     for path, reason in sorted(result.failed.items()):
         click.echo(f"ERROR: {path}: {reason}", err=True)
     click.echo(
-        f"{len(result.merged)} files merged, {len(result.there)} were there, {len(result.failed)} failed"
+        f"{count_of(len(result.merged), 'file')} merged, {len(result.there)} were there, "
+        f"{len(result.failed)} failed"
     )
     unfinished = {group.dataset for group in groups if group.output in result.failed}
     _define(output, [group for group in groups if group.dataset not in unfinished])
@@ -215,7 +220,10 @@ def _check(groups: list[SkimGroup]) -> int:
         click.echo(f"ERROR: {state.group.output}: {state.state}: {state.message}", err=True)
     write_failed(bad, Path())
     if bad:
-        click.echo(f"{len(bad)} of {len(groups)} files are not healthy: see {FAILED}.json and {FAILED}.txt")
+        click.echo(
+            f"{len(bad)} of {count_of(len(groups), 'file is', 'files are')} not healthy: see "
+            f"{FAILED}.json and {FAILED}.txt"
+        )
     else:
         click.echo("All output files are present and look healthy.")
     return len(bad)

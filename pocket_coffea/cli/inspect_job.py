@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from pocket_coffea.utils.wording import count_of
+
 __all__ = ["inspect_job"]
 
 
@@ -87,6 +89,6 @@ def _table(config: Any) -> None:
         n_files += len(fileset["files"])
         n_events += int(events or 0)
     table.add_section()
-    table.add_row(f"{len(config.filesets)} datasets", "", "", "", str(n_files), f"{n_events:,}")
+    table.add_row(count_of(len(config.filesets), "dataset"), "", "", "", str(n_files), f"{n_events:,}")
     console = Console()
     Console(width=None if console.is_terminal else 120).print(table)

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pocket_coffea.utils.job_progress import render_progress_bar
+from pocket_coffea.utils.wording import count_of
 
 if TYPE_CHECKING:
     from pocket_coffea.executors.jobs.overview import JobRow, Overview
@@ -60,7 +61,7 @@ def line(seen: Overview) -> str:
     """Return the summary as one line: ``200 jobs: 20 idle, 3 running, 170 done, 7 failed; 1 given up``."""
     counts = _counted(seen.jobs)
     shown = [f"{number} {column}" for column, number in counts.items() if number or column != "held"]
-    text = f"{len(seen.jobs)} jobs: {', '.join(shown)}"
+    text = f"{count_of(len(seen.jobs), 'job')}: {', '.join(shown)}"
     if seen.given_up:
         text += f"; {len(seen.given_up)} given up"
     if seen.seconds_left:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from pocket_coffea.utils.wording import count_of
+
 __all__ = ["merge_columns"]
 
 
@@ -23,4 +25,4 @@ def merge_columns(folder: str, jobs: int, force: bool) -> None:
         from pocket_coffea.run import merge_columns as merging
 
         for path, (n_files, n_rows) in merging.merge_columns(folder, jobs=jobs, force=force).items():
-            click.echo(f"Output: {path} ({n_rows} rows of {n_files} files)")
+            click.echo(f"Output: {path} ({count_of(n_rows, 'row')} of {count_of(n_files, 'file')})")

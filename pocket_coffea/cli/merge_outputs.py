@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.utils.wording import count_of
+
 if TYPE_CHECKING:
     from pocket_coffea.run.merge import MergeReport
 
@@ -117,19 +119,25 @@ def _show(report: MergeReport) -> None:
         click.echo(f"Output: {path}")
     if report.skim_definition:
         click.echo(f"Skimmed datasets: {report.skim_definition}")
-    click.echo(f"{report.n_inputs} outputs merged")
+    click.echo(f"{count_of(report.n_inputs, 'output')} merged")
     if report.replaced:
         click.echo(f"Replaced: {', '.join(report.replaced)}")
-    _list(report.left_out.items(), "inputs or jobs are left out")
-    _list((("missing", gap) for gap in report.gaps), "parts of files are missing")
-    _list((("skipped", gap) for gap in report.skipped), "parts of files could not be read and were skipped")
+    _list(report.left_out.items(), "input or job is left out", "inputs or jobs are left out")
+    _list(
+        (("missing", gap) for gap in report.gaps), "part of a file is missing", "parts of files are missing"
+    )
+    _list(
+        (("skipped", gap) for gap in report.skipped),
+        "part of a file could not be read and was skipped",
+        "parts of files could not be read and were skipped",
+    )
 
 
-def _list(items: Iterable[tuple[str, Any]], title: str) -> None:
+def _list(items: Iterable[tuple[str, Any]], one: str, many: str) -> None:
     lines = [f"  {name}: {what}" for name, what in items]
     if not lines:
         return
-    click.echo(f"\n{len(lines)} {title}:")
+    click.echo(f"\n{count_of(len(lines), one, many)}:")
     for line in lines[:SHOWN]:
         click.echo(line)
     if len(lines) > SHOWN:

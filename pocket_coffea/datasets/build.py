@@ -15,6 +15,7 @@ from pocket_coffea.datasets.events import count_events
 from pocket_coffea.datasets.files import DatasetFile
 from pocket_coffea.datasets.select import SiteRules
 from pocket_coffea.errors import CatalogueError, PocketCoffeaError
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["BuildReport", "BuiltDataset", "Chooser", "FileSource", "build_datasets"]
 
@@ -142,7 +143,11 @@ def _build(request: DatasetRequest, catalogue: FileSource, chooser: Chooser) -> 
         files.extend(catalogue.files(das_name, request.dbs_instance))
     unique = sorted({file.name: file for file in files}.values(), key=lambda file: file.name)
     if len(unique) < len(files):
-        log.warning("%s: %d files are in several of its DAS names", request.name, len(files) - len(unique))
+        log.warning(
+            "%s: %s in several of its DAS names",
+            request.name,
+            count_of(len(files) - len(unique), "file is", "files are"),
+        )
     user = request.dbs_instance != GLOBAL_INSTANCE
     chosen = [_address(file, chooser, user) for file in unique]
     left_out = [file for file, found in zip(unique, chosen, strict=True) if found is None]
@@ -151,7 +156,8 @@ def _build(request: DatasetRequest, catalogue: FileSource, chooser: Chooser) -> 
     counted = tuple(with_events(file, count_events) for file in unique)
     unknown = [file.name for file in counted if file.nevents is None]
     if unknown:
-        msg = f"{request.name}: the number of events of {len(unique)} files is not known, as {unknown[0]}."
+        number = count_of(len(unique), "file")
+        msg = f"{request.name}: the number of events of {number} is not known, as {unknown[0]}."
         raise CatalogueError(msg)
     pairs = [found for found in chosen if found is not None]
     return BuiltDataset(
@@ -179,7 +185,7 @@ def _no_replica(name: str, files: list[DatasetFile], total: int) -> str:
     more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
     events = sum(file.nevents or 0 for file in files)
     return (
-        f"{name}: {len(files)} of {total} files ({events} events) have no replica at a site that may be "
-        f"used: {'; '.join(lines)}{more}. Allow more sites, or read them through the redirector with "
-        "--include-redirector."
+        f"{name}: no replica at a site that may be used for {len(files)} of {count_of(total, 'file')} "
+        f"({count_of(events, 'event')}): {'; '.join(lines)}{more}. Allow more sites, "
+        "or read them through the redirector with --include-redirector."
     )

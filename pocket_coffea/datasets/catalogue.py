@@ -15,6 +15,7 @@ from pocket_coffea.datasets.files import DatasetFile, Replica, from_plain, plain
 from pocket_coffea.datasets.rucio_client import RucioCatalogue
 from pocket_coffea.errors import CatalogueError, CommandFailed
 from pocket_coffea.utils.process import run_command
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["Catalogue"]
 
@@ -61,7 +62,11 @@ class Catalogue:
         known = {file.name: file for file in self.dbs.files(das_name, GLOBAL_INSTANCE)}
         gone = [file.name for file in files if file.name not in known]
         if gone:
-            log.warning("%s: %d files of Rucio are not valid in DBS and left out", das_name, len(gone))
+            log.warning(
+                "%s: %s in Rucio but not valid in DBS, and left out",
+                das_name,
+                count_of(len(gone), "file is", "files are"),
+            )
         return [file.filled(known[file.name]) for file in files if file.name in known]
 
     def names(self, pattern: str, instance: str = GLOBAL_INSTANCE) -> list[str]:

@@ -11,6 +11,7 @@ from pocket_coffea.datasets.events import count_events
 from pocket_coffea.datasets.files import Replica
 from pocket_coffea.errors import InputFileError
 from pocket_coffea.utils.site_rewrite import logical_name
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["FileProblem", "check_datasets"]
 
@@ -27,11 +28,11 @@ class FileProblem:
     others: tuple[Replica, ...] | None = None
 
     def __str__(self) -> str:
-        events = "an unknown number of" if self.nevents is None else str(self.nevents)
+        events = "an unknown number of events" if self.nevents is None else count_of(self.nevents, "event")
         if self.others is None:
-            return f"{self.dataset}: {self.reason} ({events} events)"
+            return f"{self.dataset}: {self.reason} ({events})"
         where = ", ".join(replica.site for replica in self.others) or "nowhere else"
-        return f"{self.dataset}: {self.reason} ({events} events; also at: {where})"
+        return f"{self.dataset}: {self.reason} ({events}; also at: {where})"
 
 
 def check_datasets(

@@ -20,6 +20,7 @@ from typing import Any
 from pocket_coffea.datasets.files import DatasetFile
 from pocket_coffea.errors import CatalogueError, ConfigurationError
 from pocket_coffea.utils.network import get_proxy_path
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["DBS_VARIABLE", "Dbs"]
 
@@ -61,7 +62,11 @@ class Dbs:
             msg = f"DBS has no files of {das_name} in its instance {instance!r}: look for it in DAS."
             raise CatalogueError(msg)
         if len(valid) < len(rows):
-            log.warning("%s: %d files are invalid in DBS and left out", das_name, len(rows) - len(valid))
+            log.warning(
+                "%s: %s invalid in DBS and left out",
+                das_name,
+                count_of(len(rows) - len(valid), "file is", "files are"),
+            )
         return [_file(row) for row in valid]
 
     def names(self, pattern: str, instance: str) -> list[str]:

@@ -12,6 +12,7 @@ from pocket_coffea.datasets.build import BuiltDataset, Chooser
 from pocket_coffea.datasets.definition import DatasetRequest
 from pocket_coffea.errors import ConfigurationError, ResultsRefused
 from pocket_coffea.utils.atomic import write_whole
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["JsonFiles", "as_json", "read_json", "write_json"]
 
@@ -52,7 +53,7 @@ class JsonFiles:
             there += [f"{request.name} in {found[0]}"] if found else []
         if there:
             msg = (
-                f"{len(there)} datasets are there already: {', '.join(there[:3])}"
+                f"{count_of(len(there), 'dataset is', 'datasets are')} there already: {', '.join(there[:3])}"
                 f"{', ...' if len(there) > 3 else ''}. Replace them with --overwrite, or choose others with "
                 "--keys."
             )

@@ -27,6 +27,7 @@ from pocket_coffea.executors.jobs.record import CampaignRecord, Work
 from pocket_coffea.executors.jobs.split import JobPlan, Rules, plan_of, split
 from pocket_coffea.sites.book import SiteBook
 from pocket_coffea.sites.site import Batch, Runtime, Site, adjusted
+from pocket_coffea.utils.wording import count_of
 
 if TYPE_CHECKING:
     from pocket_coffea.datasets.skim_plan import SkimGroup
@@ -199,8 +200,9 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
         from pocket_coffea.executors.jobs.submit import submit
 
         sent = submit(jobs_config)
-        of = "" if sent == len(jobs_config.jobs) else f" of {len(jobs_config.jobs)}"
-        log.info("Submitted %d%s jobs with %s", sent, of, self.executor)
+        jobs = count_of(len(jobs_config.jobs), "job")
+        part = "" if sent == len(jobs_config.jobs) else f"{sent:,} of "
+        log.info("Submitted %s%s with %s", part, jobs, self.executor)
         log.info("Watch them: pocket-coffea check-jobs -j %s", jobs_config.folder)
 
     def recreate_jobs(self, jobs_to_redo: str) -> None:

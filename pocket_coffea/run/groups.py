@@ -27,6 +27,7 @@ from pocket_coffea.run.runner import PocketRunner
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.run.summary import RunReport
 from pocket_coffea.utils.atomic import write_whole
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["GroupRunner"]
 
@@ -103,11 +104,11 @@ class GroupRunner:
         runner = self._runner()
         plan = runner.make_plan(filesets, "Events")
         log.info(
-            "%s: %d chunks with %s events in %d files, planned in %.1f s",
+            "%s: %s with %s in %s, planned in %.1f s",
             name,
-            len(plan.chunks),
-            f"{sum(map(len, plan.chunks)):,}",
-            len(plan.files),
+            count_of(len(plan.chunks), "chunk"),
+            count_of(sum(map(len, plan.chunks)), "event"),
+            count_of(len(plan.files), "file"),
             (datetime.now(UTC) - start).total_seconds(),
         )
         identity = self._identity(filesets)

@@ -36,6 +36,7 @@ from pocket_coffea.run.split import split_output
 from pocket_coffea.run.summary import RunReport
 from pocket_coffea.utils.output_file import load_output
 from pocket_coffea.utils.transfer import is_remote
+from pocket_coffea.utils.wording import count_of
 
 __all__ = [
     "JobGroup",
@@ -254,7 +255,8 @@ def checked_output(path: Path, filesets: Mapping[str, Any]) -> None:
         dataset, name = wrong[0]
         msg = (
             f"The output is not what the job was given: dataset {dataset}, file {name} "
-            f"({len(wrong)} files differ). This is a mistake in PocketCoffea: please report it."
+            f"({count_of(len(wrong), 'file differs', 'files differ')}). This is a mistake in PocketCoffea: "
+            "please report it."
         )
         raise ProcessingError(msg)
 

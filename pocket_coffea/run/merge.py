@@ -23,6 +23,7 @@ from pocket_coffea.run.merge_target import check_targets, folder_of, target_at, 
 from pocket_coffea.run.merge_task import MergeTask
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.utils.output_file import FORMATS, format_of
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["MergeReport", "MergeRequest", "merge_outputs"]
 
@@ -224,13 +225,14 @@ def _incomplete(
     if request.mark_failed:
         before = jobs.mark_failed(missing)
         active = [name for name, flag in before.items() if flag in ("idle", "running")]
-        log.warning("%d jobs are marked as failed (%d were idle or running)", len(before), len(active))
+        marked = count_of(len(before), "job is", "jobs are")
+        log.warning("%s marked as failed (%d were idle or running)", marked, len(active))
     if not request.skip_check:
         lines = "".join(f"\n  {name}: {reason}" for name, reason in list(missing.items())[:20])
         more = f"\n  ... and {len(missing) - 20} more" if len(missing) > 20 else ""
         msg = (
-            f"Not all jobs are done yet. {len(missing)} jobs are incomplete. Use --skip-check to force "
-            f"merging.{lines}{more}"
+            f"Not all jobs are done yet. {count_of(len(missing), 'job is', 'jobs are')} incomplete. Use "
+            f"--skip-check to force merging.{lines}{more}"
         )
         raise ResultsRefused(msg)
     report.left_out.update(missing)

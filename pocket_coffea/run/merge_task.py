@@ -20,6 +20,7 @@ from pocket_coffea.run.outputs import OutputFolder
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.utils.filter_output import get_datasets_in_output, remove_datasets_from_output
 from pocket_coffea.utils.output_file import save_output
+from pocket_coffea.utils.wording import count_of
 
 if TYPE_CHECKING:
     from pocket_coffea.run.merge import MergeReport, MergeRequest
@@ -195,14 +196,15 @@ class MergeTask:
         gaps = self.book.gaps()
         if gaps and self.limited and self.jobs is None:
             options = " and ".join(sorted(self.limited))
-            log.warning("The runs were limited by %s: %d parts of files are not there.", options, len(gaps))
+            parts = count_of(len(gaps), "part of a file is", "parts of files are")
+            log.warning("The runs were limited by %s: %s not there.", options, parts)
             return
         if gaps and not self.request.skip_check:
             if self.request.mark_failed and self.jobs is not None:
                 self._mark(_jobs_with(self.jobs, gaps))
             msg = (
-                f"Events are missing ({len(gaps)} parts of files). Process them first, or merge what is "
-                f"there with --skip-check.{_lines(gaps)}"
+                f"Events are missing ({count_of(len(gaps), 'part of a file', 'parts of files')}). Process "
+                f"them first, or merge what is there with --skip-check.{_lines(gaps)}"
             )
             raise ResultsRefused(msg)
         self.report.gaps = gaps

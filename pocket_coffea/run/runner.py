@@ -69,8 +69,7 @@ class PocketRunner(Runner):
         self.plan = make_chunks(files, infos, per_dataset, self.maxchunks)
         if not self.plan.chunks:
             if self.plan.skipped:
-                msg = f"None of the {len(infos)} files can be read; the first: {self.plan.skipped[0].reason}"
-                raise InputFileError(msg)
+                raise _nothing_readable(len(infos), "file", self.plan.skipped[0].reason)
             msg = "There is nothing to process: the datasets have no files."
             raise NothingToDo(msg)
         return self.plan
@@ -121,8 +120,7 @@ class PocketRunner(Runner):
         self.ledger = build_ledger(wrapped["processed"], skipped, self.plan.files)
         self.throughput = wrapped.get("throughput", {})
         if not wrapped["processed"]:
-            msg = f"None of the {len(self.plan.chunks)} chunks can be read; the first: {skipped[0].reason}"
-            raise InputFileError(msg)
+            raise _nothing_readable(len(self.plan.chunks), "chunk", skipped[0].reason)
         wrapped["out"] = postprocessed(processor_instance, wrapped["out"])
         if self.savemetrics:
             wrapped["metrics"] = {"chunks": len(self.plan.chunks), "throughput": self.throughput}
@@ -196,3 +194,9 @@ def postprocessed(processor: Any, output: Any) -> Any:
         msg = f"{type(exc).__name__}: {exc}\n{where.lstrip()}"
         raise ProcessingError(msg) from exc
     return output if result is None else result
+
+
+def _nothing_readable(number: int, noun: str, reason: str) -> InputFileError:
+    """Return the error of a run or a job that skipping bad files leaves nothing of."""
+    found = f"The only {noun} cannot be read" if number == 1 else f"None of the {number} {noun}s can be read"
+    return InputFileError(f"{found}, and with skip-bad-files at least one must be; the first: {reason}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from pocket_coffea.errors import InvalidValue, PhysicsNotAvailable, UnknownName, did_you_mean
+from pocket_coffea.utils.wording import count_of
 
 __all__ = [
     "REDIRECTOR",
@@ -109,7 +110,7 @@ def rewrite_fileset_to_redirector(fileset: Mapping[str, Any], redirector: str = 
         return join_name(redirector, name)
 
     result = _map_files(fileset, move)
-    log.info("[redirector] %d files are now read through %s", changed, redirector)
+    log.info("[redirector] %s now read through %s", count_of(changed, "file is", "files are"), redirector)
     return result
 
 

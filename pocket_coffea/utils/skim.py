@@ -210,13 +210,16 @@ def _check_complete(
     expected, processed = metadata.get("nevents"), output["cutflow"]["initial"][dataset]
     if expected is None or int(expected) == int(processed):
         return
-    msg = (
-        f"Dataset {dataset!r}: {processed} events were skimmed, but its metadata say nevents = {expected}. "
-        "Process the missing events first, or name the dataset among those that need no check."
+    found = (
+        f"Dataset {dataset!r}: {processed} events were skimmed, but its metadata say nevents = {expected}."
     )
     if not tolerated:
+        msg = (
+            f"{found} Process the missing events first. If a file was skipped on purpose, merge with "
+            f"--skip-initial-events-check {dataset}."
+        )
         raise ResultsRefused(msg)
-    log.warning("%s", msg)
+    log.warning("%s That is accepted; its normalisation is off by what is missing.", found)
 
 
 def skim_entry(

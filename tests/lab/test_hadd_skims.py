@@ -72,7 +72,7 @@ def test_inputs_and_outputs_on_a_server(skim):
     assert entry["files"] == [f"{KIT}/{FOLDER}/out/DY/DY_{n}.root" for n in (1, 2)]
     assert [info["nevents"] for info in entry["file_info"].values()] == [12, 3]
     run(["xrdfs", KIT, "rm", f"{FOLDER}/out/DY/DY_2.root"], timeout=60)
-    assert "1 files merged, 1 were there" in hadd()
+    assert "1 file merged, 1 were there" in hadd()
     assert "2 files merged, 0 were there" in hadd("--overwrite")
 
 

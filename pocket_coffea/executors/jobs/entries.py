@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pocket_coffea.errors import InputFileError
 from pocket_coffea.executors.jobs.payload import TREE
 from pocket_coffea.executors.worker_variables import XROOTD_LIMITS
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["count_entries"]
 
@@ -25,7 +26,7 @@ def count_entries(files: Sequence[str]) -> dict[str, int]:
     read."""
     for name, value in XROOTD_LIMITS.items():  # else a server that hangs is waited for half an hour
         os.environ.setdefault(name, value)
-    log.info("looking up how many events %d files have, for split-files", len(files))
+    log.info("looking up the number of events of %s, for split-files", count_of(len(files), "file"))
     with ThreadPoolExecutor(_THREADS) as pool:
         return dict(zip(files, pool.map(_entries, files), strict=True))
 

@@ -17,6 +17,7 @@ from pocket_coffea.executors.jobs.record import CampaignRecord, config_name
 from pocket_coffea.executors.jobs.replicas import Catalogue, Lookup, Sites, same_address
 from pocket_coffea.utils.atomic import write_whole
 from pocket_coffea.utils.site_rewrite import REDIRECTOR, join_name, logical_name
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["FAILED_FILES", "Rerouter"]
 
@@ -151,9 +152,10 @@ class _Plan:
     def _log_totals(self, filesets: Mapping[str, Any], changes: Mapping[str, str]) -> None:
         total = sum(len(fileset["files"]) for fileset in filesets.values())
         if self.redirector:
-            log.info("[redirector] rewrote %d/%d files", len(changes), total)
+            log.info("[redirector] rewrote %d/%s", len(changes), count_of(total, "file"))
         elif self.avoid:
-            log.info("[blocklist] %s: rewrote %d/%d files", ",".join(sorted(self.avoid)), len(changes), total)
+            files = count_of(total, "file")
+            log.info("[blocklist] %s: rewrote %d/%s", ",".join(sorted(self.avoid)), len(changes), files)
 
 
 def _files(filesets: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str]]]:

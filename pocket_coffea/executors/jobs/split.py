@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from pocket_coffea.errors import ConfigurationError, OptionError, did_you_mean
 from pocket_coffea.executors.jobs.payload import TREE
 from pocket_coffea.executors.jobs.record import JobSlice
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["JobPlan", "Rules", "plan_of", "split"]
 
@@ -130,13 +131,13 @@ def _steps(files: Any, file: str) -> tuple[int, int] | None:
 def _question(filesets: Filesets) -> str:
     files = sum(len(entry["files"]) for entry in filesets.values())
     known = [_events(name, entry) for name, entry in filesets.items() if "nevents" in entry["metadata"]]
-    events = f"{sum(known):,} events in " if len(known) == len(filesets) else ""
+    events = f"{count_of(sum(known), 'event')} in " if len(known) == len(filesets) else ""
     return (
-        f"Into how many jobs? {len(filesets)} datasets with {events}{files:,} files are to be split, and "
-        "neither scaleout nor max-events-per-job says how. Give one of them: `--scaleout 50` makes 50 jobs "
-        f"of about {max(1, files // 50)} files each; max-events-per-job: 500_000, in a file for "
-        "--custom-run-options, makes jobs of at most so many events; after --timeit, target-time: 2h makes "
-        "jobs that take so long. With dry-run: true nothing is submitted."
+        f"Into how many jobs? {count_of(len(filesets), 'dataset')} with {events}{count_of(files, 'file')} "
+        "to be split, and neither scaleout nor max-events-per-job says how. Give one of them: `--scaleout "
+        f"50` makes 50 jobs of about {count_of(max(1, files // 50), 'file')} each; max-events-per-job: "
+        "500_000, in a file for --custom-run-options, makes jobs of at most so many events; after --timeit, "
+        "target-time: 2h makes jobs that take so long. With dry-run: true nothing is submitted."
     )
 
 
@@ -210,18 +211,21 @@ def _weights(filesets: Filesets, *, needed: bool) -> dict[str, int]:
 def _pieces(
     filesets: Filesets, weights: Mapping[str, int], budgets: Mapping[str, int], count: Counter | None
 ) -> Iterator[Piece]:
-    for dataset, entry in filesets.items():
-        files = list(entry["files"])
-        share = [
-            weights[dataset] * (k + 1) // len(files) - weights[dataset] * k // len(files)
-            for k in range(len(files))
-        ]
-        if count is None or max(share) <= budgets[dataset]:
-            yield from map(Piece, [dataset] * len(files), files, share)
+    files = {dataset: list(entry["files"]) for dataset, entry in filesets.items()}
+    shares = {dataset: _shares(weights[dataset], len(mine)) for dataset, mine in files.items()}
+    large = [] if count is None else [name for name, mine in shares.items() if max(mine) > budgets[name]]
+    entries = count([file for name in large for file in files[name]]) if count and large else {}
+    for dataset, mine in files.items():
+        if dataset not in large:
+            yield from map(Piece, [dataset] * len(mine), mine, shares[dataset])
             continue
-        entries = count(files)
-        for file in files:
+        for file in mine:
             yield from _cut(Piece(dataset, file, entries[file]), budgets[dataset])
+
+
+def _shares(weight: int, files: int) -> list[int]:
+    """Return the weight of each file, whole numbers that differ by one at most."""
+    return [weight * (k + 1) // files - weight * k // files for k in range(files)]
 
 
 def _cut(piece: Piece, budget: int) -> Iterator[Piece]:

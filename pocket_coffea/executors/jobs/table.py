@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pocket_coffea.executors.jobs.record import JobRecord
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["aligned", "jobs_table"]
 
@@ -24,7 +25,7 @@ def jobs_table(jobs: Sequence[JobRecord]) -> list[str]:
                 mine[place] += number
     rows = [(name, *_shown(*numbers)) for name, numbers in totals.items()]
     events, files = sum(job.events for job in jobs), sum(job.files for job in jobs)
-    rows.append((f"{len(totals)} datasets", *_shown(len(jobs), events, files)))
+    rows.append((count_of(len(totals), "dataset"), *_shown(len(jobs), events, files)))
     return [*aligned([_HEAD, *rows]), *_extremes(jobs)]
 
 
@@ -46,5 +47,5 @@ def _extremes(jobs: Sequence[JobRecord]) -> Iterator[str]:
         job = jobs[number]
         datasets = ", ".join(each.dataset for each in job.datasets[:3])
         more = f" and {len(job.datasets) - 3} more" if len(job.datasets) > 3 else ""
-        events = f"{job.events:,} events in " if job.events else ""
-        yield f"{word} job: {number} ({events}{job.files:,} files of {datasets}{more})"
+        events = f"{count_of(job.events, 'event')} in " if job.events else ""
+        yield f"{word} job: {number} ({events}{count_of(job.files, 'file')} of {datasets}{more})"

@@ -229,7 +229,7 @@ def test_what_is_refused_is_sent_later_and_is_no_attempt(world, monkeypatch):
     poll, news = watch(here.monitor())
     assert poll.exit_code == 0
     assert here.slices.started() == [(0, 1)]
-    assert "1 jobs were not sent and wait: quota exceeded" in news
+    assert "1 job was not sent and waits: quota exceeded" in news
     (refused,) = here.records("submitted")[:1]
     assert refused["refused"] == {"0": "quota exceeded"}
 

@@ -74,7 +74,7 @@ def test_check_of_what_is_there_needs_no_catalogue_unless_files_are_missing(buil
     (tmp_path / "out").mkdir()
     path = tmp_path / "out" / "mc.json"
     path.write_text(json.dumps({"TT_2018": entry}))
-    assert "Checked: 1 files of 1 datasets, 0 bad (0 events)" in build("--check", code=0)
+    assert "Checked: 1 file of 1 dataset, 0 bad (0 events)" in build("--check", code=0)
     entry["file_info"][good]["nevents"] = 60
     path.write_text(json.dumps({"TT_2018": entry}))
     output = build("--check", code=3)

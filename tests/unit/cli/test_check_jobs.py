@@ -65,7 +65,7 @@ def test_failed_jobs_are_shown_to_who_only_looks(folder):
         time.sleep(0.05)
     result = check_jobs(folder)
     assert result.exit_code == 3
-    assert "Failed jobs found. 1 jobs did not end well: job_1." in result.output
+    assert "Failed jobs found. 1 job did not end well: job_1." in result.output
     assert "Use --resubmit to resubmit the failed jobs" in result.output
     assert sorted(started(folder)) == [(0, 1), (1, 1)]
 
@@ -85,7 +85,7 @@ def test_jobs_are_recreated_once(folder):
     assert check_jobs(folder, "-r", "-m", "0").exit_code == 3
     result = check_jobs(folder, "--recreate", "job_1")
     assert result.exit_code == 0, result.output
-    assert "1 jobs were sent again" in result.output
+    assert "1 job was sent again" in result.output
     assert check_jobs(folder, "--recreate", "auto").exit_code == 4
     assert check_jobs(folder, "--recreate", "7").exit_code == 1
 

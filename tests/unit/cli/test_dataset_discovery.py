@@ -80,7 +80,7 @@ def test_rules_change_what_can_be_read(dialogue):
     text = dialogue(
         "query /Muon/*", "select all", "allow T2_B", "preview", "allow", "preview", "clear", "sites"
     )
-    assert text.count("1 files at no site that may be used") == 1
+    assert text.count("1 file at no site that may be used") == 1
     assert "nothing is chosen" in text
 
 

@@ -142,7 +142,7 @@ def test_a_second_call_continues_and_keeps_what_is_whole(hadd):
     first, *others = plan[DY]["files"]
     stamps = {path: Path(path).stat().st_mtime_ns for path in others}
     Path(first).unlink()
-    assert f"1 files merged, {len(others)} were there, 0 failed" in hadd("-f", "2", "-fs", "DYJetsToLL")
+    assert f"1 file merged, {len(others)} were there, 0 failed" in hadd("-f", "2", "-fs", "DYJetsToLL")
     assert stamps == {path: Path(path).stat().st_mtime_ns for path in others}
     assert sorted(Path("merged", DY).iterdir()) == sorted(
         Path(p).relative_to(Path.cwd()) for p in plan[DY]["files"]
@@ -194,6 +194,7 @@ def test_a_lost_input_fails_its_dataset_only(hadd, tmp_path):
         (["-f", "0"], 1, "--files: 0 is no limit"),
         (["--queue=workday"], 1, "--queue: has no effect without --executor"),
         (["--overwrit"], 1, "Did you mean --overwrite"),
+        (["-f", "501", "--dry"], 0, "--files: 501 are too many, at most 500"),
     ],
 )
 def test_wrong_options(hadd, options, code, message):

@@ -84,7 +84,7 @@ def test_exit_codes(files, tmp_path):
     save_output(output, files[0])
     result = run("merge-outputs", *files, "-o", target)
     assert result.exit_code == 3
-    assert "1 parts of files could not be read and were skipped:" in result.stdout
+    assert "1 part of a file could not be read and was skipped:" in result.stdout
     assert "DATA_0: 0.root: entries 5-10: damaged" in result.stdout
     del output["ledger"]["DATA_0"]["0.root"]["skipped"]
     save_output(output, files[0])
@@ -93,7 +93,7 @@ def test_exit_codes(files, tmp_path):
     assert "DATA_0: 0.root: entries 5-10: not processed" in result.stderr
     result = run("merge-outputs", *files, "-o", target, "-f", "-s")
     assert result.exit_code == 3
-    assert "1 parts of files are missing:" in result.stdout
+    assert "1 part of a file is missing:" in result.stdout
 
 
 def test_columns(tmp_path):

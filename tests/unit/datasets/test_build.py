@@ -83,7 +83,7 @@ def test_the_redirector_takes_them_when_asked():
 def test_a_file_of_two_names_counts_once(caplog):
     (built,) = build(request("BC", "B", "C"), fall_back=True).built
     assert [file.name for file in built.files] == ["/store/3.root", "/store/4.root", "/store/5.root"]
-    assert "1 files are in several" in caplog.text
+    assert "1 file is in several" in caplog.text
 
 
 def test_another_error_ends_the_look_ups():
@@ -138,7 +138,7 @@ def test_years_have_files_of_their_own(tmp_path, output):
 def test_what_is_there_stays_and_is_not_replaced_unasked(tmp_path, output):
     write(tmp_path, [request("A", output=output)])
     with pytest.raises(
-        ResultsRefused, match=r"1 datasets are there already: A_2018 in .*mc\.json.*--overwrite"
+        ResultsRefused, match=r"1 dataset is there already: A_2018 in .*mc\.json.*--overwrite"
     ):
         write(tmp_path, [request("A", output=output), request("C", output=output)])
     written = write(tmp_path, [request("C", output=output)])

@@ -133,7 +133,7 @@ def test_files_are_asked_with_the_proxy_as_certificate(server, dbs, caplog):
     server.answers.append((200, json.dumps(rows)))
     (file,) = dbs.files(NAME, "prod/phys03")
     assert (file.name, file.size, file.nevents, file.adler32) == ("/store/mc/a.root", 10, 5, "00000abc")
-    assert "1 files are invalid" in caplog.text
+    assert "1 file is invalid" in caplog.text
     path, peer = server.seen[0]
     url = urllib.parse.urlparse(path)
     assert url.path == "/dbs/prod/phys03/DBSReader/files"

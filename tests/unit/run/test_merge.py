@@ -208,7 +208,7 @@ def test_an_output_with_less_than_its_slice(campaign):
     (name, entry), *_ = output["ledger"][DY].items()
     entry["ranges"] = [[0, 50], [120, 200]]
     save_output(output, campaign.output(1))
-    with pytest.raises(ResultsRefused, match=r"Events are missing \(1 parts of files\)") as caught:
+    with pytest.raises(ResultsRefused, match=r"Events are missing \(1 part of a file\)") as caught:
         merge(campaign, mark_failed=True)
     assert f"{DY}: {name}: entries 50-120: not processed" in str(caught.value)
     assert (campaign.jobs_dir / "job_1.failed").exists()

@@ -120,7 +120,7 @@ def test_one_result_for_each_block(blocks):
 
 def test_a_job_with_a_missing_block_is_not_complete(blocks):
     (blocks.folder / "output_category2_job_1.coffea").unlink()
-    with pytest.raises(ResultsRefused, match="1 jobs are incomplete") as caught:
+    with pytest.raises(ResultsRefused, match="1 job is incomplete") as caught:
         merge_jobs(blocks)
     assert "output_category2_job_1.coffea: No such file" in str(caught.value)
     for number in range(len(SLICES)):

@@ -228,7 +228,7 @@ def test_damaged_entries_are_left_out_and_recorded(filesets, tmp_path, pool):
 
 def test_nothing_readable_is_an_error_even_when_skipping(filesets, tmp_path):
     broken = {"DY_2018": {**filesets["DY_2018"], "files": [str(tmp_path / "missing.root")]}}
-    with pytest.raises(InputFileError, match=r"None of the 1 files can be read.*missing\.root"):
+    with pytest.raises(InputFileError, match=r"The only file cannot be read.*missing\.root"):
         run(broken, skipbadfiles=True)
 
 

@@ -94,7 +94,7 @@ def test_nothing_given_is_a_question():
 
 def test_events_are_needed_where_they_count():
     odd = dataset("TT", 4, None)
-    with pytest.raises(OptionError, match=r"1 datasets with 4 files"):
+    with pytest.raises(OptionError, match=r"1 dataset with 4 files"):
         split(odd, Rules())
     assert shape(split(odd, Rules(scaleout=2))) == [{"TT": 2}, {"TT": 2}]
     with pytest.raises(ConfigurationError, match=r"dataset 'TT' has no nevents in its metadata"):

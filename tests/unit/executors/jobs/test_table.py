@@ -23,6 +23,6 @@ def test_the_table_adds_up():
 
 def test_unknown_numbers_of_events():
     assert jobs_table([JobRecord((JobSlice("TT", "TT", 0, 2),), 1)])[1:3] == [
-        "TT             1       ?      2",
-        "1 datasets     1       ?      2",
+        "TT            1       ?      2",
+        "1 dataset     1       ?      2",
     ]
