@@ -99,6 +99,8 @@ def plan_groups(
         if limit is not None and limit < 1:
             msg = f"{option}: {limit} is no limit; give at least 1."
             raise OptionError(msg)
+    if max_files and max_files > MAX_FILES:
+        log.warning("--files: %s are too many, at most %s files become one", max_files, MAX_FILES)
     most = min(max_files or MAX_FILES, MAX_FILES)
     groups = []
     for dataset, members in files.items():

@@ -21,7 +21,7 @@ import types
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -171,13 +171,27 @@ def _short_paths() -> Iterator[None]:
         tempfile.tempdir = before
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Start a process that interrupts do not reach: else Ctrl-C during its imports prints their traceback.
+
+    The main process gets its own afterwards, and ends the server by closing the pipe to it.
+    """
+    resource_tracker.ensure_running()  # which is started first, and ends with interrupts let through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def start_server(preload: Sequence[str] = PRELOAD) -> Any:
     """Start the process that workers are forked from, once; return the context that uses it."""
     for name, value in ALLOCATOR.items():
         os.environ.setdefault(name, value)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    with _no_main_module(), _short_paths():
+    with _no_main_module(), _short_paths(), _interrupts_blocked():
         forkserver.ensure_running()
     return context
 

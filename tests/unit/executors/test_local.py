@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -147,6 +149,39 @@ def test_a_chunk_that_always_kills_its_worker_is_named():
         assert output["order"] == [0, 1, 2], "the pool must be usable after the error"
     finally:
         pool.close()
+
+
+def test_an_interrupt_while_the_server_imports_prints_no_traceback(tmp_path):
+    (tmp_path / "slow_import.py").write_text(
+        "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(2)\n"
+    )
+    program = (
+        "import signal, time\n"
+        "from pocket_coffea.executors.worker_pool import start_server\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "try:\n"
+        "    start_server(['slow_import'])\n"
+        "    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('closed')\n"
+    )
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "importing").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert out == "closed\n"
+    assert "Traceback" not in err
 
 
 def test_the_traceback_of_the_worker_is_the_cause(pool):
