@@ -93,15 +93,18 @@ def format_cutflow_summary(
         output["cutflow"], categories, output.get("datasets_metadata", {}), only_samples=only_samples
     )
     rows = [["sample", *categories]]
-    rows += [
-        [sample, *(f"{row.get(name, 0):.0f}" for name in categories)]
-        for sample, row in sorted(numbers.items())
-    ]
+    rows += [[sample, *_cells(row, categories)] for sample, row in sorted(numbers.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
     ]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _cells(row: Mapping[str, float], categories: Iterable[str]) -> list[str]:
+    """Return the numbers of a row; "-" for the steps of a subsample, where only samples are counted."""
+    counted = any(step in row for step in _STEPS)
+    return ["-" if name in _STEPS and not counted else f"{row.get(name, 0):.0f}" for name in categories]
 
 
 def print_cutflow_summary(

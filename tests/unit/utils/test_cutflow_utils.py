@@ -56,6 +56,8 @@ def test_the_table(capsys):
     lines = table.splitlines()
     assert lines[0].split() == ["sample", "initial", "skim", "presel", "2jets"]
     assert lines[2].split() == ["DY", "300", "110", "11", "7"]
+    # the steps before the categories are not counted by subsample: no number, and not zero events
+    assert lines[3].split() == ["DY__b", "-", "-", "-", "3"]
     assert len(lines) == 5
     assert "skim" not in format_cutflow_summary(OUTPUT, exclude_categories=["skim"])
 
