@@ -180,6 +180,7 @@ class Figures:
     def content(self) -> dict[str, Any]:
         """All figures as plain data."""
         colors = self._style.colors_of(sorted(self._samples))
+        drawn = {year for variable in self._variables for year in variable["years"]} or set(self._years)
         return {
             "samples": [
                 {
@@ -192,7 +193,11 @@ class Figures:
                 for name in self._samples
             ],
             # as pairs: JavaScript sorts keys that look like numbers, and years do
-            "years": [[year, runs_of(self._style.upper_label(years))] for year, years in self._years.items()],
+            "years": [
+                [year, runs_of(self._style.upper_label(years))]
+                for year, years in self._years.items()
+                if year in drawn
+            ],
             "categories": list(self._categories),
             "data": self._data,
             "variables": self._variables,

@@ -172,4 +172,5 @@ def test_years_with_other_bins_have_no_sum():
     content = figures(output)
     (variable,) = content["variables"]
     assert variable["years"] == ["2017", "2018"]
+    assert [year for year, _ in content["years"]] == ["2017", "2018"]
     assert "the sum of the years" in dict(content["left_out"])["pt"]
