@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -51,7 +52,8 @@ def _filled(template: str, found: re.Match[str]) -> str:
 def read_site_map(cache: AnswerCache, folder: Path | None = None) -> SiteMap:
     """Return what the sites publish below ``folder`` (default: ``$POCKET_COFFEA_SITECONF``, then CVMFS).
 
-    An empty map where there is no such folder. A file that cannot be read is left out, with a warning.
+    Where there is no such folder, what was read there last, however long ago; an empty map if never. A file
+    that cannot be read is left out, with a warning.
     """
     base = folder or Path(os.environ.get(SITECONF_VARIABLE) or _SITECONF)
     kept = cache.get("siteconf", str(base))
@@ -65,6 +67,9 @@ def read_site_map(cache: AnswerCache, folder: Path | None = None) -> SiteMap:
             log.warning("%s cannot be read and is left out: %s", path, error)
     if elements:
         cache.put(elements, "siteconf", str(base))
+    elif cache.max_age > 0:
+        # without CVMFS an old answer is better than none: sites seldom change
+        elements = AnswerCache(math.inf, cache.folder).get("siteconf", str(base)) or {}
     return SiteMap(elements)
 
 

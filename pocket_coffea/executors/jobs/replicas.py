@@ -17,7 +17,7 @@ from pocket_coffea.datasets.rucio_client import RucioCatalogue
 from pocket_coffea.datasets.site_map import SiteMap, read_site_map
 from pocket_coffea.errors import PocketCoffeaError
 
-__all__ = ["Catalogue", "Lookup", "Sites", "host_of", "hosts_of", "published_sites", "same_address"]
+__all__ = ["Catalogue", "Lookup", "Sites", "host_of", "places_of", "published_sites", "same_address"]
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +55,17 @@ class Catalogue:
             return {}
 
 
-def hosts_of(sites: SiteMap) -> dict[str, str]:
-    """Return {host: site} of the hosts that belong to one site alone."""
-    found: dict[str, set[str]] = {}
+def places_of(sites: SiteMap) -> dict[str, list[tuple[str, str]]]:
+    """Return {host: [(path below which files are, site)]} of all that sites publish."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for element, how in sites.elements.items():
-        addresses = [how["prefix"]] if "prefix" in how else [template for _, template in how["rules"]]
-        for host in {host_of(str(address)) for address in addresses} - {""}:
-            found.setdefault(host, set()).add(site_name(element))
-    return {host: names.pop() for host, names in found.items() if len(names) == 1}
+        patterns = [how["prefix"]] if "prefix" in how else [template for _, template in how["rules"]]
+        for pattern in map(str, patterns):
+            # what comes before $1, up to the last whole folder
+            address = pattern.partition("$")[0].rpartition("/")[0] if "$" in pattern else pattern
+            if host := host_of(address):
+                found.setdefault(host, []).append((_path(address), site_name(element)))
+    return found
 
 
 def host_of(address: str) -> str:
@@ -93,6 +96,11 @@ def same_address(address: str) -> str:
     return f"{scheme.lower()}://{server.lower()}//{inner}"
 
 
+def _path(address: str) -> str:
+    """Return the path of an address without slashes at its ends."""
+    return same_address(address).partition("://")[2].partition("//")[2]
+
+
 class Sites:
     """Names of sites, learned from what sites publish and from the answers of the catalogue."""
 
@@ -103,20 +111,28 @@ class Sites:
     ) -> None:
         """``redirectors``: addresses that are of no site. ``published`` is called once, when needed."""
         self._published = published
-        self._names: dict[str, str] | None = None
+        self._known: dict[str, list[tuple[str, str]]] | None = None
         self._redirectors = {host_of(each) for each in redirectors} - {""}
 
     @property
-    def _by_host(self) -> dict[str, str]:
-        if self._names is None:
-            self._names = hosts_of(self._published())
-        return self._names
+    def _places(self) -> dict[str, list[tuple[str, str]]]:
+        if self._known is None:
+            self._known = places_of(self._published())
+        return self._known
+
+    def _sites_of(self, address: str) -> set[str]:
+        """Return the sites that an address may be at: by the longest path of its host, else by the host."""
+        places = self._places.get(host_of(address), [])
+        path = _path(address)
+        depth = {place: len(place) for place, _ in places if not place or f"{path}/".startswith(f"{place}/")}
+        longest = max(depth, key=lambda place: depth[place], default=None)
+        return {site for place, site in places if longest is None or place == longest}
 
     def learn(self, replicas: Iterable[Replica]) -> None:
         """Remember which hosts belong to which sites."""
         for replica in replicas:
             if replica.site and (host := host_of(replica.address)):
-                self._by_host.setdefault(host, site_name(replica.site))
+                self._places.setdefault(host, [("", site_name(replica.site))])
 
     def is_redirector(self, address: str) -> bool:
         """Return whether an address is that of a redirector, which leads to any site."""
@@ -125,7 +141,15 @@ class Sites:
     def name(self, address: str) -> str:
         """Return the site of an address: its name or else its host; empty for redirectors and paths."""
         host = host_of(address)
-        return "" if not host or host in self._redirectors else self._by_host.get(host, host)
+        if not host or host in self._redirectors:
+            return ""
+        sites = self._sites_of(address)
+        return sites.pop() if len(sites) == 1 else host
+
+    def unnamed_host(self, address: str) -> str:
+        """Return the host of an address of which nobody tells the site; empty for all others."""
+        host = host_of(address)
+        return "" if host in self._redirectors or self._sites_of(address) else host
 
     def is_at(self, address: str, sites: Collection[str]) -> bool:
         """Return whether an address is at one of ``sites``, named either way."""
@@ -133,9 +157,9 @@ class Sites:
         if not host or not sites:
             return False
         names = {site_name(site) for site in sites} | {site.lower() for site in sites}
-        return host in names or self._by_host.get(host, host) in names
+        return host in names or not names.isdisjoint(self._sites_of(address))
 
     def unknown(self, sites: Iterable[str]) -> list[str]:
         """Return those names that are neither a host nor a site whose hosts are known."""
-        known = set(self._by_host.values())
+        known = {site for places in self._places.values() for _, site in places}
         return [site for site in sites if "." not in site and site_name(site) not in known]

@@ -46,6 +46,7 @@ class Rerouter:
         self.sites = sites or Sites((self.redirector, REDIRECTOR))
         self.lookup = lookup or Catalogue()
         self.blocked = frozenset(blocked)
+        self._told: set[str] = set()
 
     def site(self, address: str) -> str:
         """Return the site of an address; empty for a redirector and for a local file."""
@@ -68,6 +69,17 @@ class Rerouter:
         if changes:
             rewrite_slice(path, lambda found: {name: _changed(each, changes) for name, each in found.items()})
         return changes
+
+    def tell_unnamed(self, hosts: Collection[str], avoid: Collection[str]) -> None:
+        """Say, once, of which hosts nobody knows whether they belong to the sites to ``avoid``."""
+        new = sorted(set(hosts) - self._told - set(avoid) - {""})
+        if new and any("." not in site for site in avoid):
+            log.warning(
+                "[blocklist] Neither the sites themselves (SITECONF) nor Rucio tell of which site %s is, so "
+                "its files stay. To read them elsewhere, block the host: --blocklist-sites %s",
+                *(" or ".join(new), ",".join(new)),
+            )
+            self._told.update(new)
 
     def known_bad(self) -> set[str]:
         """Return what could not be read so far in this campaign."""
@@ -96,6 +108,9 @@ class _Plan:
         """Return {old address: new address} of all files that move."""
         if self.router.sites.unknown(self.avoid):  # the answer tells which hosts are theirs
             self._of_catalogue([name for address, _ in _files(filesets) if (name := logical_name(address))])
+        if not self.redirector:
+            unnamed = {self.router.sites.unnamed_host(address) for address, _ in _files(filesets)}
+            self.router.tell_unnamed(unnamed, self.avoid)
         moving = [(address, replicas) for address, replicas in _files(filesets) if self._has_to_move(address)]
         names = [name for address, _ in moving if (name := logical_name(address))]
         changes = {}

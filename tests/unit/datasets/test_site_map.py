@@ -73,3 +73,14 @@ def test_the_map_is_kept_for_a_while(tmp_path):
     (sites / "T2_CH_A" / "storage.json").unlink()
     assert read(sites, 60, cache) == first
     assert read(sites, 0, cache).elements == {}
+
+
+def test_an_old_map_is_better_than_none(tmp_path):
+    sites, cache = tmp_path / "sites", tmp_path / "cache"
+    publish(sites, "T2_CH_A", volume("T2_CH_A", xrootd(prefix="root://a/")))
+    first = read(sites, 1e-9, cache)
+    publish(sites, "T2_CH_B", volume("T2_CH_B", xrootd(prefix="root://b/")))
+    assert list(read(sites, 1e-9, cache).elements) == ["T2_CH_A", "T2_CH_B"]
+    for site in ("T2_CH_A", "T2_CH_B"):
+        (sites / site / "storage.json").unlink()
+    assert list(read(sites, 1e-9, cache).elements) == ["T2_CH_A", "T2_CH_B"] != list(first.elements)

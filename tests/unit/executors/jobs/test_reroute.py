@@ -11,7 +11,7 @@ from pocket_coffea.datasets.files import Replica
 from pocket_coffea.datasets.site_map import SiteMap
 from pocket_coffea.errors import CatalogueError
 from pocket_coffea.executors.jobs.payload import read_slice, rewrite_slice
-from pocket_coffea.executors.jobs.replicas import Catalogue, Sites, hosts_of, same_address
+from pocket_coffea.executors.jobs.replicas import Catalogue, Sites, same_address
 from pocket_coffea.executors.jobs.reroute import Rerouter
 from pocket_coffea.utils.site_rewrite import REDIRECTOR
 from tests.unit.executors.jobs.campaigns import make_campaign
@@ -157,13 +157,37 @@ def test_a_catalogue_that_does_not_answer_is_left_in_peace(caplog):
     assert "Rucio does not answer" in caplog.text
 
 
-def test_hosts_of_several_sites_name_none():
+def test_a_host_of_several_sites_is_told_apart_by_the_path():
     elements = {
         "T1_DE_KIT_Disk": {"prefix": "root://kit.site//pnfs"},
-        "T2_AA_One": {"rules": [["/store/(.*)", "root://both.site//one/$1"]]},
-        "T2_AA_Two": {"prefix": "root://both.site//two"},
+        "T2_AA_One": {"rules": [["/store/(.*)", "root://both.site//one/st$1"]]},
+        "T2_AA_Two": {"prefix": "root://both.site//one/two/"},
+        "T0_AA_Same": {"prefix": "root://both.site:1094//one/two"},
     }
-    assert hosts_of(SiteMap(elements)) == {"kit.site": "T1_DE_KIT"}
+    sites = Sites(published=lambda: SiteMap(elements))
+    assert sites.name("root://kit.site:1095//elsewhere/store/a.root") == "T1_DE_KIT"
+    assert sites.name("root://both.site//one/store/a.root") == "T2_AA_One"
+    assert sites.name("root://both.site//one/twofold/a.root") == "T2_AA_One"
+    at_both = "root://both.site//one/two/store/a.root"
+    assert sites.name(at_both) == "both.site"
+    assert [sites.is_at(at_both, [site]) for site in ("T2_AA_Two", "T0_AA_Same", "T2_AA_One")] == [
+        *(True, True),
+        False,
+    ]
+    assert sites.unknown(["T2_AA_Two", "T3_ZZ", "some.host"]) == ["T3_ZZ"]
+
+
+def test_hosts_of_which_nobody_knows_the_site_are_said_once(rerouter, caplog):
+    made = rerouter(files=[FNAL, OTHER, KIT, GLOBAL], published={"T1_DE_KIT": {"prefix": "root://kit.site/"}})
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert made.reroute(0, [], frozenset({"T2_US_FNAL"}), redirector=False) == {}
+    assert caplog.text.count("tell of which site fnal.site is, so its files stay") == 1
+    assert "block the host: --blocklist-sites fnal.site" in caplog.text
+    assert "kit.site is" not in caplog.text
+    caplog.clear()
+    assert len(made.reroute(0, [], frozenset({"fnal.site"}), redirector=False)) == 2
+    assert "tell of which site" not in caplog.text
 
 
 def test_addresses_that_are_the_same():
