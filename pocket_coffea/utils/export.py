@@ -12,7 +12,7 @@ from typing import Any
 import hist
 import uproot
 
-from pocket_coffea.errors import OutputError, UnknownName, did_you_mean
+from pocket_coffea.errors import InvalidValue, OutputError, UnknownName, did_you_mean
 
 __all__ = ["export_coffea_output_to_root"]
 
@@ -31,8 +31,8 @@ def export_coffea_output_to_root(
     Each file has one histogram for each (sub)sample and variation, summed over the datasets of the year:
     ``{sample}_{variation}`` for MC, ``{sample}`` for data. Needs a postprocessed output.
 
-    Raises UnknownName for a variable, category or year that the output does not have, OutputError when a file
-    cannot be written.
+    Raises UnknownName for a variable, category or year that the output does not have, InvalidValue for a
+    histogram that ROOT cannot hold, OutputError when a file cannot be written.
     """
     periods = coffea_output["datasets_metadata"]["by_datataking_period"]
     _check(variables, coffea_output["variables"], "variable")
@@ -44,6 +44,7 @@ def export_coffea_output_to_root(
         summed = dict(_by_sample(coffea_output["variables"][variable], periods[year], category))
         content = dict(_by_variation(summed))
         if content:
+            _check_axes(variable, next(iter(content.values())))
             _write(path, content)
             written.append(path)
         else:
@@ -56,6 +57,17 @@ def _check(asked: Collection[str], known: Collection[str], what: str) -> None:
         if name not in known:
             msg = f"There is no {what} {name!r} in the output. {did_you_mean(name, known)}"
             raise UnknownName(msg)
+
+
+def _check_axes(variable: str, histogram: hist.Hist) -> None:
+    """Refuse a histogram with more axes than TH3 has, besides category and variation."""
+    if len(histogram.axes) > 3:
+        names = ", ".join(histogram.axes.name)
+        msg = (
+            f"Variable {variable!r} has {len(histogram.axes)} axes ({names}), but a histogram of ROOT has "
+            "three at most. Leave it out of variables, or replace its histograms by .project(axis, ...)."
+        )
+        raise InvalidValue(msg)
 
 
 def _by_sample(

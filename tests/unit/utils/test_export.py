@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import uproot
 
-from pocket_coffea.errors import UnknownName
+from pocket_coffea.errors import InvalidValue, UnknownName
 from pocket_coffea.utils.export import export_coffea_output_to_root
 
 
@@ -52,3 +52,12 @@ def test_datasets_of_a_year_are_summed(tmp_path):
 def test_unknown_names_are_refused(tmp_path, variables, categories, years, name):
     with pytest.raises(UnknownName, match=repr(name)):
         export_coffea_output_to_root(OUTPUT, tmp_path, variables, categories, years)
+
+
+def test_more_axes_than_a_histogram_of_root_has(tmp_path):
+    more = [hist.axis.Regular(1, 0, 1, name=name) for name in "yztu"]
+    histogram = hist.Hist(hist.axis.StrCategory(["a"], name="cat"), *more)
+    output = {**OUTPUT, "variables": {"m": {"D": {"D1": histogram}}}}
+    with pytest.raises(InvalidValue, match=r"'m' has 4 axes \(y, z, t, u\).*three"):
+        export_coffea_output_to_root(output, tmp_path, ["m"], ["a"], ["2018"])
+    assert not list(tmp_path.iterdir())
