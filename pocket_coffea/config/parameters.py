@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pocket_coffea.errors import ConfigurationError, InvalidType
+from pocket_coffea.errors import ConfigurationError, InvalidType, did_you_mean
 from pocket_coffea.parameters.defaults import normalise_parameters
 from pocket_coffea.types import Params
 
@@ -38,10 +39,26 @@ def resolved_copy(parameters: Any) -> Params:
         place = getattr(error, "full_key", None)
         msg = (
             f"The parameters cannot be resolved{f', at {place}' if place else ''}: "
-            f"{str(error).splitlines()[0]}."
+            f"{str(error).splitlines()[0]}.{_hint(error, parameters)}"
         )
         raise ConfigurationError(msg) from error
     return copied
+
+
+def _hint(error: OmegaConfBaseException, parameters: Mapping[Any, Any]) -> str:
+    """Return what to do about an interpolation that leads nowhere, with a space before it."""
+    text = str(error)
+    if (found := re.search(r"Unsupported interpolation type (\S+)", text)) is not None:
+        return (
+            f" Where ${{{found[1]}:}} is meant to be a folder, call "
+            f"defaults.register_configuration_dir({found[1]!r}, folder) before the Configurator."
+        )
+    if (found := re.search(r"Interpolation key '([^'.\[]+)[^']*' not found", text)) is not None:
+        top = [str(key) for key in parameters]
+        if found[1] not in top:
+            return f" There is no {found[1]!r} at the top. {did_you_mean(found[1], top)}"
+        return " The key may be relative: ${.key} is next to the value, ${..key} one level up."
+    return ""
 
 
 def _has_numbers(value: Any) -> bool:

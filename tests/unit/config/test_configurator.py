@@ -49,6 +49,19 @@ def test_parameters_are_a_resolved_copy_with_years_as_strings(configure):
         configure(parameters="params.yaml")
 
 
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("${ab.c}", r"at x: .*There is no 'ab' at the top\. Did you mean 'abc'"),
+        ("${abc.other}", r"\$\{\.key\} is next to the value"),
+        ("${my_folder:}/files", r"call defaults\.register_configuration_dir\('my_folder', folder\)"),
+    ],
+)
+def test_an_interpolation_that_leads_nowhere_says_what_was_meant(configure, value, hint):
+    with pytest.raises(ConfigurationError, match=hint):
+        configure(parameters=OmegaConf.create({"x": value, "abc": {"def": 1}}))
+
+
 def test_load(configure):
     config = configure()
     config.load()
