@@ -198,7 +198,10 @@ def save_skimed_dataset_definition(
             tolerated = dataset in (skip_initial_events_check_datasets or ())
             _check_complete(processing_out, dataset, known[dataset], tolerated=tolerated)
         if not files:
-            log.warning("Dataset %s: no event passed the skim; it is left out of %s.", dataset, fileout)
+            log.warning(
+                "Dataset %s: no event passed the skim; it is left out of the definition of skimmed datasets.",
+                dataset,
+            )
             continue
         definition[dataset] = skim_entry(processing_out, dataset, known[dataset], files)
     _write_json(Path(fileout), definition)
