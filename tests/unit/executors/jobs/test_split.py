@@ -184,3 +184,17 @@ def test_every_event_is_in_one_job(sizes, jobs, budget, mode, cut):
     if mode == "scaleout":
         pieces = sum(len(ranges) for ranges in seen.values())
         assert len(plans) == jobs or len(plans) == pieces
+
+
+def test_files_of_all_datasets_are_counted_in_one_go():
+    filesets = {**dataset("A", 2, 100), **dataset("B", 2, 100), **dataset("SMALL", 10, 10)}
+    asked = []
+
+    def count(files):
+        asked.append(list(files))
+        return dict.fromkeys(files, 50)
+
+    split(filesets, Rules(max_events=20, split_files=True), count)
+    assert asked == [[*filesets["A"]["files"], *filesets["B"]["files"]]]
+    split(filesets, Rules(max_events=1000, split_files=True), count)
+    assert len(asked) == 1
