@@ -193,7 +193,20 @@ def postprocessed(processor: Any, output: Any) -> Any:
         where = f"{place or ''}\nRaised in postprocess() of {type(processor).__name__}."
         msg = f"{type(exc).__name__}: {exc}\n{where.lstrip()}"
         raise ProcessingError(msg) from exc
-    return output if result is None else result
+    done = output if result is None else result
+    _warn_without_super(processor, done)
+    return done
+
+
+def _warn_without_super(processor: Any, output: Any) -> None:
+    """Warn when the postprocess() of a user did not call that of the package, which fills the metadata."""
+    wanted = getattr(getattr(processor, "cfg", None), "do_postprocessing", False)
+    if wanted and isinstance(output, Mapping) and output.get("datasets_metadata") == {}:
+        log.warning(
+            "postprocess() of %s does not call super().postprocess(accumulator): histograms are not divided "
+            "by the sums of generator weights, and the output does not describe its datasets.",
+            type(processor).__name__,
+        )
 
 
 def _nothing_readable(number: int, noun: str, reason: str) -> InputFileError:

@@ -12,6 +12,7 @@ from coffea.processor import accumulate
 from pocket_coffea.errors import ProcessingError, ResultsRefused
 from pocket_coffea.lib.weights.common import common_weights
 from pocket_coffea.lib.weights.weights import WeightLambda
+from pocket_coffea.run.runner import postprocessed
 
 TWO = WeightLambda.wrap_func(
     name="postprocess_test_two",
@@ -191,3 +192,23 @@ def test_data_are_never_scaled(make_config, analysis):
     config = make_config(datasets={"D_2018": ("D", "data_singlemuon", 50, {})})
     output = analysis.run(config)
     assert output["variables"]["met"]["D"]["D_2018"][{"cat": "all"}].sum(flow=True).value == 50
+
+
+def test_an_override_without_super_is_warned_about(make_config, analysis, caplog):
+    class Forgets(analysis.SmallProcessor):
+        def postprocess(self, accumulator):
+            return accumulator
+
+    class Nothing(analysis.SmallProcessor):
+        def postprocess(self, accumulator):
+            super().postprocess(accumulator)
+
+    for workflow, options, warned in [
+        (Nothing, {}, False),
+        (Forgets, {"do_postprocessing": False}, False),
+        (Forgets, {}, True),
+    ]:
+        config = make_config(workflow, **options)
+        merged = analysis.run(config, postprocess=False)
+        assert postprocessed(config.processor_instance, merged) is merged
+        assert ("postprocess() of Forgets does not call super()" in caplog.text) is warned
