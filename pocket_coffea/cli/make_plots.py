@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.utils.wording import count_of
+
 if TYPE_CHECKING:
     from pocket_coffea.plotting.produce import Result
 
@@ -124,7 +126,7 @@ def _draw(arguments: dict[str, Any], console: Any, *, quiet: bool) -> Result:
 
 def _show(result: Result, arguments: dict[str, Any]) -> int:
     folder = arguments["outputdir"] or f"{arguments['input_dir'].rstrip('/')}/plots"
-    click.echo(f"{result.n_plots} plots in {folder}")
+    click.echo(f"{count_of(result.n_plots, 'plot')} in {folder}")
     for title, items in (("left out", result.left_out), ("plots failed", result.failed)):
         if not items:
             continue

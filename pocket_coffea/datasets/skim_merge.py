@@ -160,8 +160,10 @@ def _merged(groups: Sequence[SkimGroup], workers: int) -> Iterator[tuple[SkimGro
 def _reason(call: Callable[[], Any]) -> str:
     try:
         call()
-    except (PocketCoffeaError, OSError) as error:
+    except PocketCoffeaError as error:
         return str(error)
+    except OSError as error:  # inputs that cannot be read are errors of the kind above
+        return f"{error.filename or 'it'} cannot be written: {error.strerror or error}."
     except BrokenProcessPool:
         return "the process that merged it died: is there enough memory?"
     return ""

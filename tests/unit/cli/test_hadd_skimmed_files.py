@@ -201,6 +201,14 @@ def test_wrong_options(hadd, options, code, message):
     assert message in hadd(*options, code=code)
 
 
+def test_a_folder_that_cannot_be_made(hadd):
+    Path("file").touch()
+    said = hadd("-o", "file/merged", code=3)
+    assert "cannot be written: " in said
+    assert "[Errno" not in said
+    assert not Path("skimmed_dataset_definition_hadd.json").exists()
+
+
 def test_an_output_that_is_no_skim(hadd):
     save_output({"cutflow": {}}, Path("plain.coffea"))
     assert "save_skimmed_files" in hadd(code=6, output="plain.coffea")
