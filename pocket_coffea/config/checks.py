@@ -147,6 +147,8 @@ def _check_categories(names: list[str], categories: Collection[str], where: str,
             f"{did_you_mean(names[0], categories)}"
         )
         raise ConfigurationError(msg)
+    if not only and names and set(categories) <= set(names):
+        log.warning("%s: all categories are excluded, nothing will be filled. Leave one.", where)
     for name in unknown:
         log.warning("%s: there is no category %r. %s", where, name, did_you_mean(name, categories))
 

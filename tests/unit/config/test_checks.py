@@ -60,6 +60,13 @@ def test_a_histogram_that_is_never_filled():
         check(only_categories=["2beta"])
 
 
+def test_excluding_all_categories_is_warned_about(caplog):
+    check(exclude_categories=["baseline"])
+    assert not caplog.messages
+    check(exclude_categories=["2btag", "baseline"])
+    assert "variables['h'], exclude_categories: all categories are excluded" in caplog.text
+
+
 def test_wrong_types():
     with pytest.raises(InvalidType, match=r"variables\['h'\] must be a HistConf.*unpack it with \*\*"):
         check_histograms({"h": {"x": hist()}}, SAMPLES, CATEGORIES)
