@@ -10,7 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pocket_coffea.errors import ConfigurationError, OptionError, SiteError, did_you_mean
+from pocket_coffea.errors import (
+    ConfigurationError,
+    OptionError,
+    PocketCoffeaError,
+    SiteError,
+    did_you_mean,
+)
 from pocket_coffea.executors.executors_base import (
     ExecutorFactoryABC,
     FuturesExecutorFactory,
@@ -20,6 +26,7 @@ from pocket_coffea.executors.executors_base import (
 )
 from pocket_coffea.sites.book import SiteBook
 from pocket_coffea.sites.site import Site
+from pocket_coffea.utils.modules import user_place
 
 __all__ = [
     "FACADES",
@@ -142,7 +149,17 @@ def _custom_factory(
 ) -> ExecutorFactoryABC:
     module = load_custom_setup(custom_setup)
     name = executor.partition("@")[0]
-    factory = module.get_executor_factory(name, run_options=run_options, outputdir=outputdir)
+    try:
+        factory = module.get_executor_factory(name, run_options=run_options, outputdir=outputdir)
+    except PocketCoffeaError:
+        raise
+    except Exception as exc:
+        place = user_place(exc)
+        msg = (
+            f"{custom_setup}: get_executor_factory({name!r}, run_options=..., outputdir=...) failed: "
+            f"{type(exc).__name__}: {exc}{f'{chr(10)}{place}' if place else ''}"
+        )
+        raise ConfigurationError(msg) from exc
     if not (isinstance(factory, ExecutorFactoryABC) or callable(getattr(factory, "get", None))):
         msg = (
             f"{custom_setup}: get_executor_factory({name!r}) returned {type(factory).__name__}; it must "

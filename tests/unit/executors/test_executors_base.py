@@ -324,6 +324,10 @@ def test_custom_modules_that_cannot_work(tmp_path):
         ("x = 1", "does not define get_executor_factory"),
         ("import not_a_module", "ModuleNotFoundError"),
         ("def get_executor_factory(name, **kw): return None", "must return an object that derives from"),
+        (
+            "def get_executor_factory(name, **kw):\n    raise RuntimeError('no cluster')",
+            r"(?s)custom.py: .*'dask'.* failed: RuntimeError: no cluster\n.*line 2, in get_executor_factory",
+        ),
     ):
         module = tmp_path / "custom.py"
         module.write_text(textwrap.dedent(text))
