@@ -28,6 +28,11 @@ WHEEL_PLATFORMS = (
 _HELPER = "/usr/lib/apt/apt-helper"
 _HOUR = 3600.0
 _SOURCE = re.compile(r"^'([^']+)/dists/", re.MULTILINE)
+#: What apt says of a mirror that it cannot reach: each further package would take as long to fail.
+_UNREACHABLE = re.compile(
+    r"(?:Could not (?:connect|resolve)|Temporary failure resolving|Unable to connect|Network is unreachable|"
+    r"Connection (?:failed|timed out)).*"
+)
 
 
 class BlobCache:
@@ -89,12 +94,16 @@ def mirrors() -> list[str]:
 
 
 def fetch_debs(cache: BlobCache, packages: Sequence[DebianPackage]) -> dict[str, Path]:
-    """Return sha256 -> file for all packages. Raises InputFileError naming those that no mirror has."""
+    """Return sha256 -> file for all packages. Raises InputFileError naming those that no mirror has, and
+    the mirrors that could not be reached.
+    """
+    unreachable = []
     have = {item.sha256: cache.get(item.sha256) for item in packages}
     missing = [item for item in packages if have[item.sha256] is None]
     with tempfile.TemporaryDirectory(prefix="pocket-coffea-fetch-") as folder:
         for mirror in mirrors() if missing else []:
-            _download(mirror, missing, Path(folder))
+            if reason := _download(mirror, missing, Path(folder)):
+                unreachable.append(f"{mirror} ({reason})")
             came = [item for item in missing if (Path(folder) / Path(item.path).name).exists()]
             have |= {
                 item.sha256: cache.put(Path(folder) / Path(item.path).name, item.sha256) for item in came
@@ -103,16 +112,20 @@ def fetch_debs(cache: BlobCache, packages: Sequence[DebianPackage]) -> dict[str,
     if missing:
         names = ", ".join(f"{item.name} {item.version} ({item.path})" for item in missing[:8])
         more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        offline = f" Mirrors that cannot be reached: {'; '.join(unreachable)}." if unreachable else ""
         msg = (
-            f"No mirror has {names}{more}. Two ways on: give a mirror that keeps old packages "
+            f"No mirror has {names}{more}.{offline} Two ways on: give a mirror that keeps old packages "
             "(MIRROR=<address of a snapshot of Debian>), or make a new lock with `pocket-coffea image lock`."
         )
         raise InputFileError(msg)
     return {sha256: path for sha256, path in have.items() if path}
 
 
-def _download(mirror: str, packages: Iterable[DebianPackage], folder: Path) -> None:
-    """Let apt, with its own proxy and certificates, fetch what this mirror has."""
+def _download(mirror: str, packages: Iterable[DebianPackage], folder: Path) -> str:
+    """Let apt, with its own proxy and certificates, fetch what this mirror has.
+
+    Return why the mirror cannot be reached, "" when it can.
+    """
     for item in packages:
         target = folder / Path(item.path).name
         if not Path(_HELPER).exists():
@@ -123,6 +136,9 @@ def _download(mirror: str, packages: Iterable[DebianPackage], folder: Path) -> N
         )
         if done.returncode:
             target.unlink(missing_ok=True)
+            if said := _UNREACHABLE.search(done.stdout + done.stderr):
+                return said[0].rstrip(".")
+    return ""
 
 
 def fetch_wheels(cache: BlobCache, wheels: Sequence[Wheel]) -> dict[str, Path]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 import tarfile
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from pocket_coffea.errors import ConfigurationError, InputFileError
+from pocket_coffea.images import fetch
 from pocket_coffea.images.debian import make_pool, unpack_deb
 from pocket_coffea.images.fetch import BlobCache, fetch_debs, mirrors
 from pocket_coffea.images.locks import (
@@ -126,9 +130,23 @@ def test_packages_in_the_cache_need_no_mirror(tmp_path, deb, monkeypatch):
 
 def test_a_package_that_no_mirror_has_is_named_with_the_two_ways_on(tmp_path, deb, monkeypatch):
     monkeypatch.setenv("MIRROR", f"file://{tmp_path}/empty")
-    monkeypatch.setattr("pocket_coffea.images.fetch._download", lambda *_: None)
+    monkeypatch.setattr("pocket_coffea.images.fetch._download", lambda *_: "")
     with pytest.raises(InputFileError, match=r"No mirror has tool 1:2\.0-1 \(pool/.*MIRROR=.*image lock"):
         fetch_debs(BlobCache(tmp_path / "cache"), [deb[1]])
+
+
+@pytest.mark.skipif(not Path("/usr/lib/apt/apt-helper").exists(), reason="apt fetches packages")
+def test_a_mirror_that_cannot_be_reached_is_named_and_asked_for_one_package_only(tmp_path, deb, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("MIRROR", f"http://127.0.0.1:{port}/debian")
+    asked = []
+    run = fetch.run_command
+    monkeypatch.setattr(fetch, "run_command", lambda argv, **more: asked.append(argv) or run(argv, **more))
+    packages = [deb[1], replace(deb[1], name="other", sha256="0" * 64, path="pool/other.deb")]
+    with pytest.raises(InputFileError, match=r"No mirror has tool .*, other .* reached: http://127.*refused"):
+        fetch_debs(BlobCache(tmp_path / "cache"), packages)
+    assert len(asked) == 1
 
 
 def test_mirrors_are_those_of_the_environment(monkeypatch):
