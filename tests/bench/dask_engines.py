@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from coffea.nanoevents import NanoAODSchema
 PROJECT = Path(__file__).resolve().parents[2]
 WORKERS = 2
 FAN_IN = 20
+#: Variable that is set when the script by hand encrypts its connections, too, as ours do.
+ENCRYPT = "BENCH_ENCRYPT"
 EXECUTORS = {"local": "dask", "htcondor": "dask@lab", "slurm": "dask@T3_CH_PSI"}
 
 
@@ -75,6 +78,8 @@ def _bare_cluster(system: str, folder: Path) -> Any:
         "job_script_prologue": [f"export PYTHONPATH={PROJECT}"],
         "scheduler_options": {"dashboard_address": ":0"},
     }
+    if os.environ.get(ENCRYPT):
+        common |= _encryption(logs)
     if system == "htcondor":
         # the default flavour ends jobs after seconds in the lab
         flavour = {"+JobFlavour": '"workday"'}
@@ -83,6 +88,18 @@ def _bare_cluster(system: str, folder: Path) -> Any:
         cluster = dask_jobqueue.SLURMCluster(queue="standard", walltime="00:50:00", **common)
     cluster.scale(jobs=WORKERS)
     return cluster
+
+
+def _encryption(folder: Path) -> dict[str, Any]:
+    """Return what encrypts the connections of a cluster made by hand; with Python 3.13 they break without
+    our mend of tornado.
+    """
+    from distributed.security import Security
+
+    from pocket_coffea.executors.dask_tls_errors import forget_tls_errors
+
+    forget_tls_errors()
+    return {"protocol": "tls://", "security": Security.temporary(), "shared_temp_directory": str(folder)}
 
 
 @contextlib.contextmanager

@@ -23,11 +23,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.bench.__main__ import high_water_mark
 from tests.bench.dask_engines import (
+    ENCRYPT,
     EXECUTORS,
     PROJECT,
     bare_executor,
@@ -221,6 +223,8 @@ def compare(
     return medians, ratios
 
 
+#: The first chunk and the end of a whole command, and what is measured with the workers there.
+COMPARISONS = ("first", *MEASURES)
 ROWS = {
     "first_chunk": "command to first chunk [s]",
     "end": "whole command, 10 chunks [s]",
@@ -234,17 +238,20 @@ ROWS = {
 }
 
 
-def rows(system: str, folder: Path, rounds: int, tasks: int) -> tuple[list[str], list[str]]:
+def _take(what: str, engine: str, system: str, folder: Path, tasks: int) -> dict[str, float]:
+    if what == "first":
+        return first_chunk(engine, system, folder)
+    number = {"chunks": CHUNKS, "tasks": tasks, "merging": OUTPUTS}[what]
+    return measured(what, engine, system, folder, number)
+
+
+def rows(
+    system: str, folder: Path, rounds: int, tasks: int, only: str | None = None
+) -> tuple[list[str], list[str]]:
     """Measure everything on a system; return lines of the table, and what is worse than by hand."""
     lines, missed = [], []
-    comparisons: list[Callable[[str], dict[str, float]]] = [
-        lambda engine: first_chunk(engine, system, folder),
-        lambda engine: measured("chunks", engine, system, folder, CHUNKS),
-        lambda engine: measured("tasks", engine, system, folder, tasks),
-        lambda engine: measured("merging", engine, system, folder, OUTPUTS),
-    ]
-    for take in comparisons:
-        medians, ratios = compare(take, rounds)
+    for what in [only] if only else COMPARISONS:
+        medians, ratios = compare(partial(_take, what, system=system, folder=folder, tasks=tasks), rounds)
         for key, ratio in ratios.items():
             scale = 1000 if key.startswith("per_") else 1
             ours, bare = (medians[engine][key] * scale for engine in ENGINES)
@@ -262,6 +269,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tasks", type=int, default=10_000, help="chunks of which nothing is opened")
     parser.add_argument("--folder", type=Path, help="seen by the workers; made and removed when not given")
+    parser.add_argument("--encrypt", action="store_true", help="by hand, too, in jobs of a batch system")
+    parser.add_argument("--only", choices=list(COMPARISONS), help="one comparison instead of all")
     parser.add_argument("--measure", choices=["script", *MEASURES], help=argparse.SUPPRESS)
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -272,13 +281,15 @@ def main() -> int:
         taken = MEASURES[asked.measure](asked.engine, asked.systems, asked.folder, asked.tasks)
         print(json.dumps(taken))
         return 0
+    if asked.encrypt:
+        os.environ[ENCRYPT] = "1"
     with tempfile.TemporaryDirectory(dir=asked.folder or Path.home()) as name:
         folder = Path(name)
         fileset(folder)
         print("| workers | | ours | by hand | ratio |\n|---|---|--:|--:|--:|", flush=True)
         missed = []
         for system in asked.systems.split(","):
-            missed += rows(system, folder, asked.rounds, asked.tasks)[1]
+            missed += rows(system, folder, asked.rounds, asked.tasks, asked.only)[1]
     print("\nMissed: " + "; ".join(missed) if missed else "\nAll targets reached.")
     return 0
 
