@@ -134,7 +134,8 @@ def _plot_all(
                 markersize=5,
             )
         axes.set_title(table.title, loc="left", fontsize=1.5 * figsize[0])
-        axes.legend(fontsize=1.2 * figsize[0], ncols=3 if len(table.rows) > 4 else 2, loc="upper right")
+        if table.rows:
+            axes.legend(fontsize=1.2 * figsize[0], ncols=3 if len(table.rows) > 4 else 2, loc="upper right")
 
     return _figure(draw, path, (names, ends), figsize, log_y=log_y, output_format=output_format)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pocket_coffea.errors import NothingToDo, OptionError, did_you_mean
 
-__all__ = ["filter_filesets", "group_filesets", "needs_grid", "split_names"]
+__all__ = ["filter_filesets", "group_filesets", "needs_grid", "split_names", "warn_of_unknown_samples"]
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,16 @@ def group_filesets(
         if not datasets:
             log.warning("group-samples: no dataset of this run is in group %r", group)
     return {**{group: datasets for group, datasets in grouped.items() if datasets}, **alone}
+
+
+def warn_of_unknown_samples(filesets: Mapping[str, Any], groups: Mapping[str, Iterable[str]] | None) -> None:
+    """Warn of samples in ``groups`` that no dataset has; ``filesets`` are those before the filters."""
+    known = {str(fileset["metadata"]["sample"]) for fileset in filesets.values()}
+    for group, samples in (groups or {}).items():
+        for sample in samples:
+            if sample not in known:
+                said = "group-samples: no dataset has the sample %r of group %r. %s"
+                log.warning(said, sample, group, did_you_mean(sample, known))
 
 
 def needs_grid(filesets: Mapping[str, Any]) -> bool:

@@ -12,7 +12,13 @@ from typing import Any
 
 from pocket_coffea.errors import OptionError
 from pocket_coffea.run.failed_jobs import choose_failed, failed_elsewhere
-from pocket_coffea.run.filesets import Filesets, filter_filesets, group_filesets, needs_grid
+from pocket_coffea.run.filesets import (
+    Filesets,
+    filter_filesets,
+    group_filesets,
+    needs_grid,
+    warn_of_unknown_samples,
+)
 from pocket_coffea.run.option_list import JOBS
 from pocket_coffea.run.option_set import USER_ORIGINS
 from pocket_coffea.run.options import Kind, Option, RunOptions, merge_run_options, parse_executor
@@ -275,6 +281,7 @@ def _groups(
         if options["group-samples"]:
             log.warning("group-samples has no effect without --process-separately")
         return {"all": config.filesets}
+    warn_of_unknown_samples(every, options["group-samples"])
     groups = group_filesets(config.filesets, options["group-samples"])
     if failed is None:
         return groups

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from pocket_coffea.cli.main import main
 from pocket_coffea.errors import UnknownName
-from pocket_coffea.plotting.cutflow_plots import _limits, plot_cutflow_from_output
+from pocket_coffea.plotting.cutflow_plots import _limits, _plot_all, plot_cutflow_from_output
 from pocket_coffea.plotting.cutflow_tables import Number, Table
 from pocket_coffea.plotting.manager import PlotManager, PlotRequest, make_plots
 from pocket_coffea.plotting.source import find_outputs
@@ -281,6 +281,13 @@ def test_yields_below_zero_and_not_finite_are_drawn_with_the_others(output, tmp_
         paths = plot_cutflow_from_output(output, tmp_path, figsize=(4, 3), log_y=log_y)
         assert {path.parent for path in paths} == {tmp_path}
         assert "yields_all.png" in {path.name for path in paths}
+
+
+def test_a_table_without_samples_is_drawn_without_a_word_of_matplotlib(tmp_path, recwarn):
+    table = Table("Yields", ("initial", "SR"), {})
+    (path,) = _plot_all(table, tmp_path / "yields", (4, 3), log_y=False, output_format="png")
+    assert path.is_file()
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocket_coffea.errors import NothingToDo, OptionError
-from pocket_coffea.run.filesets import filter_filesets, group_filesets, needs_grid, split_names
+from pocket_coffea.run.filesets import (
+    filter_filesets,
+    group_filesets,
+    needs_grid,
+    split_names,
+    warn_of_unknown_samples,
+)
 
 
 def entry(sample, year="2018", files=("a.root",)):
@@ -46,6 +52,13 @@ def test_groups_come_first_and_the_others_stay_alone():
         "DATA_2018_EraA": ["DATA_2018_EraA"],
         "DATA_2018_EraB": ["DATA_2018_EraB"],
     }
+
+
+def test_a_sample_of_a_group_that_no_dataset_has_is_warned_about(caplog):
+    warn_of_unknown_samples(FILESETS, {"MC": ["TT", "DYY"]})
+    warn_of_unknown_samples(FILESETS, None)
+    (said,) = caplog.messages
+    assert "no dataset has the sample 'DYY' of group 'MC'. Did you mean 'DY'?" in said
 
 
 def test_a_group_without_datasets_is_left_out(caplog):
