@@ -81,7 +81,7 @@ def test_two_names_become_jsons_and_the_same_again(build, folder):
 
 def test_a_blocked_site_is_not_read(build, folder):
     text = build("--blocklist-sites", FNAL.rse, code=3)
-    assert "TT_2022_preEE: 1 of 2 files (400 events) have no replica" in text
+    assert "TT_2022_preEE: no replica at a site that may be used for 1 of 2 files (400 events)" in text
     assert f"(at {FNAL.rse})" in text
     assert set(datasets(folder)) == {"DY_2018"}
     build("-k", "TT", "-bs", FNAL.rse, "--include-redirector", "--check")
@@ -99,9 +99,9 @@ def test_a_replica_that_is_gone_is_found_by_the_check(build, folder, fault):
     fault("xrootd", "kit", "down", off=("xrootd", "kit", "up"))
     limits = {"XRD_CONNECTIONRETRY": "1", "XRD_CONNECTIONWINDOW": "2", "XRD_STREAMERRORWINDOW": "2"}
     text = build("--check", code=3, **limits)
-    assert f"(1000 events; also at: {FNAL.rse})" in text
+    assert f"(1,000 events; also at: {FNAL.rse})" in text
     assert "(600 events; also at: nowhere else)" in text
-    assert "Checked: 4 files of 2 datasets, 3 bad (2000 events)" in text
+    assert "Checked: 4 files of 2 datasets, 3 bad (2,000 events)" in text
 
 
 def test_files_are_copied_with_their_checksums(build, folder):
