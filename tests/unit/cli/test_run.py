@@ -23,6 +23,7 @@ from coffea.util import load
 
 from pocket_coffea.cli.main import main
 from pocket_coffea.cli.make_config import write_template
+from pocket_coffea.config.load import load_config
 
 FILES = {
     "DYJetsToLL_2018": [("dy", 600, 1), ("dy", 400, 2)],
@@ -186,6 +187,21 @@ def test_filters(run):
     assert list(output["cutflow"]["initial"]) == ["DYJetsToLL_2018"]
     run("--filter-datasets", "DYJetsToLL_2017", code=4)
     assert "there is no 'DYJetsToLL_2017'. Did you mean 'DYJetsToLL_2018'" in run.text
+
+
+def test_the_configuration_beside_the_outputs_keeps_the_datasets_that_a_run_left_out(run, analysis):
+    run("-ps", name="DYJetsToLL_2018")
+    run("-ps", "--filter-samples", "DYJetsToLL", "--limit-files", "1", name="DYJetsToLL_2018")
+    saved = load_config(run.outputdir / "configurator.pkl", save_config=False)
+    assert {name: len(entry["files"]) for name, entry in saved.filesets.items()} == {
+        "DYJetsToLL_2018": 2,
+        "DATA_SingleMuon_2018_EraA": 1,
+    }
+    inputs = [str(run.outputdir / f"output_{name}.coffea") for name in saved.filesets]
+    words = ["merge-outputs", *inputs, "-o", str(analysis / "all.coffea")]
+    merged = CliRunner().invoke(main, [*words, "-cfg", str(run.outputdir / "configurator.pkl")])
+    assert merged.exit_code == 0, merged.output
+    assert "limited by limit-files" in merged.output
 
 
 def test_separate_and_grouped(run, analysis):
