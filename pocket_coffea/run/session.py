@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pocket_coffea.errors import OptionError
@@ -24,6 +23,7 @@ from pocket_coffea.run.option_set import USER_ORIGINS
 from pocket_coffea.run.options import Kind, Option, RunOptions, merge_run_options, parse_executor
 from pocket_coffea.run.outputs import OutputFolder
 from pocket_coffea.run.progress import LineProgress, Progress
+from pocket_coffea.run.recovery import refuse_recovery_options, send_again
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.run.summary import RunReport
 from pocket_coffea.sites.book import SiteBook
@@ -34,6 +34,12 @@ from pocket_coffea.utils.transfer import is_remote
 __all__ = ["RunRequest", "merge_options", "output_folder", "run_analysis", "wait_until"]
 
 log = logging.getLogger(__name__)
+
+#: Flags of the command that have no effect on jobs of an earlier submission.
+_NOT_FOR_SENT_JOBS = (
+    *("filter_years", "filter_samples", "filter_datasets"),
+    *("process_separately", "resubmit_failed", "resume", "timeit"),
+)
 
 
 @dataclass(frozen=True)
@@ -79,14 +85,15 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
         msg = "--resubmit-failed works on the jobs of --process-separately: give both."
         raise OptionError(msg)
     if options.get("recreate-jobs"):
-        return _recreate(options, folder)
+        return _recreate(request, options, folder)
+    if request.executor_custom_setup is None:
+        refuse_recovery_options(options)
     failed = folder.read_failed() if request.resubmit_failed else None
     _check_executor(request)
     if request.timeit:
         return _timeit(request, options, folder, began)
     _check_host(request, options)
-    config, every = _configuration(request, options)
-    config.save_config(folder.path)
+    config, every = _configuration(request, options, folder)
     groups = _groups(request, options, config, failed, every)
     wait_until(options)
     from pocket_coffea.executors.registry import make_factory
@@ -135,11 +142,9 @@ def output_folder(request: RunRequest) -> OutputFolder:
     return OutputFolder(request.outputdir)
 
 
-def _recreate(options: RunOptions, folder: OutputFolder) -> RunReport:
+def _recreate(request: RunRequest, options: RunOptions, folder: OutputFolder) -> RunReport:
     """Send jobs of an earlier submission again; their folder says all that is needed."""
-    from pocket_coffea.executors.jobs.recreate import recreate
-
-    recreate(Path(options.get("jobs-dir") or folder.path), options.as_dict())
+    send_again(options, folder.path, {flag: getattr(request, flag) for flag in _NOT_FOR_SENT_JOBS})
     report = RunReport()
     report.submitted = True
     return report
@@ -255,8 +260,14 @@ def _check_host(request: RunRequest, options: RunOptions) -> None:
     require_submit_host(adjusted(site, options), request.executor_name)
 
 
-def _configuration(request: RunRequest, options: RunOptions) -> tuple[Any, Filesets]:
-    """Return the loaded configuration with what the filters leave, and its filesets before them."""
+def _configuration(
+    request: RunRequest, options: RunOptions, folder: OutputFolder | None = None
+) -> tuple[Any, Filesets]:
+    """Return the loaded configuration with what the filters leave, and its filesets before them.
+
+    folder: where the configuration is written, with all datasets: a run of some of them must not take the
+    others from it, whose outputs may be there and are merged with it.
+    """
     from pocket_coffea.utils.utils import load_config
 
     config = load_config(request.cfg, save_config=False)
@@ -267,6 +278,8 @@ def _configuration(request: RunRequest, options: RunOptions) -> tuple[Any, Files
         "datasets": request.filter_datasets,
     }
     kept = filter_filesets(every, **filters)
+    if folder is not None:
+        config.save_config(folder.path)
     if len(kept) < len(every):
         config.set_filesets_manually(kept)
     if options["limit-files"] is not None:

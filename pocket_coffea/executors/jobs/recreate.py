@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pocket_coffea.batch.states import IN_QUEUE, State
@@ -20,10 +21,11 @@ __all__ = ["recreate"]
 log = logging.getLogger(__name__)
 
 
-def recreate(parent: Path, options: Mapping[str, Any]) -> tuple[int, ...]:
+def recreate(parent: Path, options: Mapping[str, Any], executor: str = "") -> tuple[int, ...]:
     """Send the jobs of run option ``recreate-jobs`` again and return their numbers.
 
-    parent: the folder that holds the jobs folder, or that itself. With ``dry-run`` they are only named.
+    parent: the folder that holds the jobs folder, or that itself. executor: what the user named; another one
+    than that of the jobs is warned about. With ``dry-run`` jobs are only named.
     Raises ConfigurationError when there is no jobs folder, and as ``Watching.recreate``; CommandFailed when
     the batch system accepts none.
     """
@@ -40,7 +42,10 @@ def recreate(parent: Path, options: Mapping[str, Any]) -> tuple[int, ...]:
     if options.get("dry-run"):
         return _name_only(folder, wishes, jobs)
     with Watching(folder, wishes, acting=True) as watching:
+        theirs = watching.opened.record.executor
         seen = _recreated(watching, jobs)
+    if "@" in executor and executor != theirs:
+        log.warning("The jobs of %s are of %s: they are sent there, not with %s", folder, theirs, executor)
     for each in seen.news:
         log.warning("%s", each.text if each.job is None else f"job_{each.job}: {each.text}")
     if not seen.sent:
@@ -48,7 +53,10 @@ def recreate(parent: Path, options: Mapping[str, Any]) -> tuple[int, ...]:
         raise CommandFailed(msg)
     for job in seen.sent:
         log.info("Resubmitted job_%d", job)
-    log.info("Watch them: pocket-coffea check-jobs -j %s", folder)
+    log.info(
+        "They keep the configuration that they were submitted with; a changed one needs a new submission."
+    )
+    log.info("Watch them: pocket-coffea check-jobs -j %s", quote(str(folder)))
     return seen.sent
 
 

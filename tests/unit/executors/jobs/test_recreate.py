@@ -63,6 +63,28 @@ def test_all_files_through_the_redirector(output):
     wait_for(output / "job", lambda seen: seen.counts["done"] == 2)
 
 
+def test_what_has_no_effect_on_jobs_of_an_earlier_submission_is_said(output):
+    words = ("--queue", "workday", "--mem-per-worker=4GB", "--filter-datasets", "x", "-e", "condor@rubin")
+    result = run(output, "--recreate-jobs=job_1", *words)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "No effect on jobs that are sent again: --filter-datasets, --mem-per-worker, --queue." in said
+    assert "are of condor@lab: they are sent there, not with condor@rubin" in said
+    assert "They keep the configuration that they were submitted with" in said
+    wait_for(output / "job", lambda seen: seen.counts["done"] == 2)
+
+
+@pytest.mark.parametrize(
+    "words", [("--blocklist-sites", "A"), ("--use-redirector",), ("--recreate-queue", "workday")]
+)
+def test_options_of_sending_again_are_refused_for_a_first_submission(tmp_path, words):
+    result = run(tmp_path / "out", "--scaleout", "2", *words)
+    assert result.exit_code == 1, result.output
+    assert f"{words[0][2:]} concerns jobs that are sent again; add --recreate-jobs=auto" in " ".join(
+        result.output.split()
+    )
+
+
 def test_a_dry_run_sends_nothing(output):
     result = run(output, "--recreate-jobs=auto", "--dry-run")
     assert result.exit_code == 0, result.output
