@@ -18,6 +18,7 @@ from typing import Self
 from pocket_coffea.batch.decide import Policy, Queue
 from pocket_coffea.batch.lock import LOCK_NAME, Lock, Owner
 from pocket_coffea.batch.monitor import Monitor, News, Poll
+from pocket_coffea.batch.states import State
 from pocket_coffea.errors import ConfigurationError, OptionError, OutputError
 from pocket_coffea.executors.jobs.options_file import skip_bad_files
 from pocket_coffea.executors.jobs.overview import Overview, Rows, overview
@@ -25,6 +26,7 @@ from pocket_coffea.executors.jobs.owner import Opened, open_campaign
 from pocket_coffea.executors.jobs.proxy_copy import renew_proxy
 from pocket_coffea.executors.jobs.queues import AUTO, fitting_queues
 from pocket_coffea.executors.jobs.record import RECORD_NAME, CampaignRecord
+from pocket_coffea.utils.wording import count_of
 
 __all__ = ["Watching", "Wishes", "find_jobs_folder", "parse_jobs"]
 
@@ -218,9 +220,12 @@ class Watching:
         return (News(None, said),) if said else ()
 
     def _overview(self, poll: Poll) -> Overview:
-        opened = self.opened
+        opened, is_first = self.opened, self._rows is None
         self._rows = self._rows or Rows(opened.record)
-        return overview(opened.record, opened.campaign, poll, self._rows, elsewhere=self.other_monitor())
+        seen = overview(opened.record, opened.campaign, poll, self._rows, elsewhere=self.other_monitor())
+        if not is_first or self.acting or seen.elsewhere:
+            return seen
+        return dataclasses.replace(seen, news=(*seen.news, *_never_sent(seen)))
 
     def other_monitor(self) -> str:
         """Return who else watches and acts on this campaign; empty when nobody does."""
@@ -231,6 +236,16 @@ class Watching:
         except OSError:
             return ""
         return str(owner) if owner and (owner.is_elsewhere or owner.lives) else ""
+
+
+def _never_sent(seen: Overview) -> tuple[News, ...]:
+    """Return that jobs wait for nothing: who only looks would wait with them."""
+    number = sum(row.state == State.IDLE and not row.attempts for row in seen.jobs)
+    if not number:
+        return ()
+    return (
+        News(None, f"{count_of(number, 'job was', 'jobs were')} never submitted: --resubmit submits them"),
+    )
 
 
 def find_jobs_folder(path: Path) -> Path:

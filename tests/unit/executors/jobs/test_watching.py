@@ -91,6 +91,15 @@ def test_a_look_writes_nothing(tmp_path):
     json.dumps(seen.as_mapping(acting=False))
 
 
+def test_who_only_looks_is_told_that_nobody_sent_the_jobs(tmp_path):
+    make_campaign(tmp_path / "job", [["deliver"], ["deliver"]])
+    with Watching(tmp_path / "job", acting=False) as watching:
+        assert [news.text for news in watching.look().news] == [
+            "2 jobs were never submitted: --resubmit submits them"
+        ]
+        assert watching.look().news == ()
+
+
 def test_failures_that_nobody_treats_are_an_end_unless_somebody_does(tmp_path):
     folder = tmp_path / "job"
     make_campaign(folder, [["deliver"], ["sleep 600"]])
