@@ -109,8 +109,18 @@ def split(filesets: Filesets, rules: Rules, count: Counter | None = None) -> lis
     elif rules.jobs is not None:
         groups = _numbered(pieces, rules.jobs)
     else:
+        _warn_fewer(rules, len(pieces))
         groups = _shared(pieces, rules.scaleout or 1)
     return [_plan(number, group, filesets, rules.chunksize) for number, group in enumerate(groups)]
+
+
+def _warn_fewer(rules: Rules, pieces: int) -> None:
+    if rules.scaleout is not None and pieces < rules.scaleout:
+        whole = "" if rules.split_files else ", and files stay whole; split-files: true cuts them"
+        log.warning(
+            "scaleout = %d asks for more jobs than there are files%s: %s",
+            *(rules.scaleout, whole, count_of(pieces, "job")),
+        )
 
 
 def plan_of(number: int, filesets: Filesets, rules: Rules) -> JobPlan:

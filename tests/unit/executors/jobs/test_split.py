@@ -38,8 +38,13 @@ def test_scaleout_one_is_one_job():
     assert shape(split(TWO, Rules(scaleout=1))) == [{"TT": 4, "DY": 2}]
 
 
-def test_no_more_jobs_than_files():
+def test_no_more_jobs_than_files_and_it_is_said(caplog):
     assert len(split(TWO, Rules(scaleout=50))) == 6
+    assert "scaleout = 50 asks for more jobs than there are files" in caplog.text
+    assert "split-files: true cuts them: 6 jobs" in caplog.text
+    caplog.clear()
+    assert len(split(TWO, Rules(scaleout=6))) == 6
+    assert not caplog.text
 
 
 def test_one_number_of_events_fills_across_datasets():
