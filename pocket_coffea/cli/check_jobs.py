@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -144,7 +145,7 @@ def _watch(jobs_folder: Path, arguments: dict[str, Any]) -> int:
     if not arguments["as_json"]:
         _closing_words(seen, folder, left=left, resubmit=wishes.resubmit)
         if seen.exit_code(acting=wishes.resubmit) == 0:
-            click.echo(_NEXT[work].format(folder=folder))
+            click.echo(_NEXT[work].format(folder=quote(str(folder))))
     return seen.exit_code(acting=wishes.resubmit)
 
 
@@ -187,7 +188,9 @@ def _closing_words(seen: Overview, folder: Path, *, left: bool, resubmit: bool) 
     """Print how it ended, and the next command."""
     code = seen.exit_code(acting=resubmit)
     if left:
-        click.echo(f"The jobs go on by themselves. Look again with: pocket-coffea check-jobs -j {folder}")
+        click.echo(
+            f"The jobs go on by themselves. Look again with: pocket-coffea check-jobs -j {quote(str(folder))}"
+        )
     if code == _STILL_RUNNING:
         return
     for number, reason in sorted(seen.given_up.items()):

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -121,7 +122,9 @@ def _save(path: Path, selected: list[Selection], arguments: dict[str, Any]) -> N
         f"Written: {key!r} with {count_of(len(selected), 'dataset')} in {path}",
         err=arguments.get("as_json", False),
     )
-    click.echo(f"Next: pocket-coffea build-datasets --cfg {path}", err=arguments.get("as_json", False))
+    click.echo(
+        f"Next: pocket-coffea build-datasets --cfg {quote(str(path))}", err=arguments.get("as_json", False)
+    )
 
 
 def _line(each: Description) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -26,7 +27,7 @@ def make_config(folder: Path, overwrite: bool) -> None:
     with ending():
         for path in write_template(folder, overwrite=overwrite):
             click.echo(f"wrote {path}")
-        click.echo(f"\nNext: cd {folder}, and follow README.md")
+        click.echo(f"\nNext: cd {quote(str(folder))}, and follow README.md")
 
 
 def write_template(folder: Path, *, overwrite: bool = False) -> list[Path]:

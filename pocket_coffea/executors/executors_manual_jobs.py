@@ -18,6 +18,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pocket_coffea.errors import ConfigurationError, InputFileError
@@ -203,7 +204,7 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
         jobs = count_of(len(jobs_config.jobs), "job")
         part = "" if sent == len(jobs_config.jobs) else f"{sent:,} of "
         log.info("Submitted %s%s with %s", part, jobs, self.executor)
-        log.info("Watch them: pocket-coffea check-jobs -j %s", jobs_config.folder)
+        log.info("Watch them: pocket-coffea check-jobs -j %s", quote(str(jobs_config.folder)))
 
     def recreate_jobs(self, jobs_to_redo: str) -> None:
         """Submit some jobs of the jobs folder again: ``auto``, or their numbers."""
@@ -214,7 +215,7 @@ class ExecutorFactoryManualABC(ExecutorFactoryABC):
 
     def _say_dry(self, record: CampaignRecord) -> None:
         log.info("Dry run, not submitting jobs. You can find all files: %s", record.folder)
-        log.info("To submit them: pocket-coffea check-jobs -j %s --resubmit", record.folder)
+        log.info("To submit them: pocket-coffea check-jobs -j %s --resubmit", quote(str(record.folder)))
 
 
 def _with_batch(site: Site, executor: str | None) -> Site:

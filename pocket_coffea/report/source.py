@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from pocket_coffea.batch.campaign import LEDGER_NAME
 from pocket_coffea.errors import InputFileError
@@ -61,9 +62,10 @@ def _which(folder: Path, outputs: list[str]) -> str:
             "run, an output, or a jobs folder."
         )
     shown = ", ".join(outputs[:_SHOWN]) + (", ..." if len(outputs) > _SHOWN else "")
+    place = quote(str(folder))
     return (
         f"{folder} has {len(outputs)} outputs that are parts: {shown}. Give one, or merge them first: "
-        f"pocket-coffea merge-outputs {folder}/output_*.coffea -o {folder}/output_merged.coffea"
+        f"pocket-coffea merge-outputs {place}/output_*.coffea -o {place}/output_merged.coffea"
     )
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Self
 
@@ -40,7 +41,7 @@ def _refuse_existing(folder: Path) -> None:
     if folder.exists() or folder.is_symlink():
         msg = (
             f"Jobs directory {folder} already exists. Please clean it up before running the jobs, or give "
-            f"another job-name. What became of its jobs: pocket-coffea check-jobs -j {folder}"
+            f"another job-name. What became of its jobs: pocket-coffea check-jobs -j {quote(str(folder))}"
         )
         raise ConfigurationError(msg)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from shlex import quote
 
 from pocket_coffea.errors import CommandFailed
 from pocket_coffea.executors.jobs.record import CampaignRecord
@@ -22,9 +23,10 @@ def submit(record: CampaignRecord) -> int:
         poll = watching.monitor.poll()
     said = [news.text for news in poll.news]
     if not poll.sent:
+        again = f"pocket-coffea check-jobs -j {quote(str(record.folder))} --resubmit"
         msg = (
             f"No job was submitted: {'; '.join(said) or 'the batch system gave no reason'}. The jobs stay in "
-            f"{record.folder}; to send them: pocket-coffea check-jobs -j {record.folder} --resubmit"
+            f"{record.folder}; to send them: {again}"
         )
         raise CommandFailed(msg)
     for text in said:
