@@ -156,15 +156,15 @@ class OutputError(PocketCoffeaError, OSError):
         return str(self.args[0]) if self.args else ""
 
 
-def nearest(value: object, allowed: Iterable[object], n: int = 3) -> list[str]:
-    """Return up to ``n`` names of ``allowed`` that look most like ``value``.
+def nearest(value: object, allowed: Iterable[object], n: int = 3, cutoff: float = 0.6) -> list[str]:
+    """Return up to ``n`` names of ``allowed`` that look most like ``value``, at least by ``cutoff`` (0 to 1).
 
     >>> nearest("sf_mu_idd", ["genWeight", "sf_mu_id", "sf_mu_iso"])
     ['sf_mu_id', 'sf_mu_iso']
     """
     names = [str(name) for name in allowed]
     lowered = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(str(value).lower(), list(lowered), n=n, cutoff=0.6)
+    close = difflib.get_close_matches(str(value).lower(), list(lowered), n=n, cutoff=cutoff)
     return [lowered[name] for name in close]
 
 

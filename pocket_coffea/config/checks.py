@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pocket_coffea.config.names import SampleTable, as_mapping
-from pocket_coffea.errors import ConfigurationError, InvalidType, InvalidValue, UnknownName, did_you_mean
+from pocket_coffea.errors import (
+    ConfigurationError,
+    InvalidType,
+    InvalidValue,
+    UnknownName,
+    did_you_mean,
+    nearest,
+)
 from pocket_coffea.lib.calibrators.calibrator import Calibrator
 from pocket_coffea.lib.calibrators.shape_variations import translate_shape_variation
 from pocket_coffea.lib.columns_manager import ColumnsManager
@@ -17,6 +23,7 @@ from pocket_coffea.lib.hist_manager import HistConf
 from pocket_coffea.lib.weights.weights import WeightWrapper
 
 __all__ = [
+    "COLUMNS_BY_CHUNK",
     "WORKFLOW_OPTIONS",
     "check_columns",
     "check_histograms",
@@ -25,11 +32,13 @@ __all__ = [
     "check_workflow_options",
 ]
 
+#: Workflow option with the folder of columns that are written by chunk.
+COLUMNS_BY_CHUNK = "dump_columns_as_arrays_per_chunk"
 #: the workflow options that the framework itself reads
 WORKFLOW_OPTIONS = (
     "debug_calibrators",
     "donotscale_sumgenweights",
-    "dump_columns_as_arrays_per_chunk",
+    COLUMNS_BY_CHUNK,
     "skim_mode",
 )
 
@@ -172,7 +181,7 @@ def check_workflow(workflow: Any) -> None:
 def check_workflow_options(options: Iterable[str]) -> None:
     """Warn about names that are nearly those of the framework; all other names belong to the workflow."""
     for name in options:
-        near = difflib.get_close_matches(str(name), WORKFLOW_OPTIONS, n=1, cutoff=0.85)
+        near = nearest(name, WORKFLOW_OPTIONS, n=1, cutoff=0.85)
         if near and name not in WORKFLOW_OPTIONS:
             log.warning(
                 "workflow_options[%r] means nothing to the framework; if it is meant for it, write %r.",
