@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pocket_coffea.config.checks import COLUMNS_BY_CHUNK
 from pocket_coffea.config.dump import describe
 from pocket_coffea.config.plain import describe_class, plain
 from pocket_coffea.errors import ConfigurationError
@@ -41,6 +42,9 @@ def configuration_digests(config: Configurator) -> dict[str, str]:
     content["datasets"]["subsamples"] = plain(config.datasets_cfg.get("subsamples"))
     content["weights_classes"] = [describe_class(cls) for _, cls in sorted(config.available_weights.items())]
     content["sources"] = dict(config.source_digests)
+    options = content["workflow"]["workflow_options"]
+    if options.get(COLUMNS_BY_CHUNK):
+        options[COLUMNS_BY_CHUNK] = True  # where to is a place, too
     return {
         "configuration": digest(_without_places(content)),
         "parameters": digest(plain(config.parameters)),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pocket_coffea.errors import OptionError
@@ -29,7 +30,7 @@ from pocket_coffea.run.summary import RunReport
 from pocket_coffea.sites.book import SiteBook
 from pocket_coffea.sites.hosts import require_submit_host
 from pocket_coffea.sites.site import adjusted
-from pocket_coffea.utils.transfer import is_remote
+from pocket_coffea.utils.transfer import absolute, is_remote
 
 __all__ = ["RunRequest", "merge_options", "output_folder", "run_analysis", "wait_until"]
 
@@ -271,6 +272,7 @@ def _configuration(
     from pocket_coffea.utils.utils import load_config
 
     config = load_config(request.cfg, save_config=False)
+    _settle_folders(config)
     every = dict(config.filesets)
     filters = {
         "years": request.filter_years,
@@ -285,6 +287,17 @@ def _configuration(
     if options["limit-files"] is not None:
         config.filter_dataset(options["limit-files"])
     return config, every
+
+
+def _settle_folders(config: Any) -> None:
+    """Make the folders of skims and of columns by chunk absolute: workers and jobs run in other folders."""
+    from pocket_coffea.config.checks import COLUMNS_BY_CHUNK
+
+    if config.save_skimmed_files_folder is not None:
+        config.save_skimmed_files_folder = absolute(config.save_skimmed_files_folder)
+    by_chunk = config.workflow_options.get(COLUMNS_BY_CHUNK)
+    if isinstance(by_chunk, str | Path):
+        config.workflow_options[COLUMNS_BY_CHUNK] = absolute(str(by_chunk))
 
 
 def _groups(

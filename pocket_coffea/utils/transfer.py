@@ -15,7 +15,7 @@ from pocket_coffea.errors import CommandFailed, InputFileError, OutputError
 from pocket_coffea.utils.atomic import write_whole
 from pocket_coffea.utils.process import run_command
 
-__all__ = ["STAGE", "deliver", "fetch", "is_remote", "join", "staged"]
+__all__ = ["STAGE", "absolute", "deliver", "fetch", "is_remote", "join", "staged"]
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,11 @@ _DATA, _ABOUT = ".data", ".json"
 def is_remote(destination: str) -> bool:
     """Tell whether the destination is an XRootD address."""
     return destination.startswith("root://")
+
+
+def absolute(folder: str) -> str:
+    """Return a folder as it is called from everywhere, ``~`` expanded; an address stays as it is."""
+    return folder if "://" in folder else str(Path(folder).expanduser().absolute())
 
 
 def join(folder: str, *parts: str) -> str:

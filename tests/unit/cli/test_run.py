@@ -622,3 +622,21 @@ def test_a_skim_is_described_for_all_datasets_also_when_separate(run, analysis):
     assert {name: entry["metadata"] for name, entry in other.items()} == {
         name: entry["metadata"] for name, entry in definition.items()
     }
+
+
+def test_a_relative_folder_of_skims_is_below_the_current_one_and_found_from_everywhere(
+    run, analysis, monkeypatch
+):
+    here = analysis / "hère it is"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    edit(
+        analysis / "analysis_config.py",
+        "    # calibrators that",
+        '    save_skimmed_files="my skims",\n    # calibrators that',
+    )
+    run("--filter-samples", "DYJetsToLL")
+    definition = json.loads((run.outputdir / "skimmed_dataset_definition.json").read_text())
+    files = [Path(file) for file in definition["DYJetsToLL_2018"]["files"]]
+    assert {file.parent for file in files} == {here / "my skims" / "DYJetsToLL_2018"}
+    assert all(file.is_file() for file in files)

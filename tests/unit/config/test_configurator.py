@@ -348,6 +348,9 @@ def test_digests_follow_what_changes(configure, arguments):
 
     assert changed(parameters=OmegaConf.create({"a": 2})) == {"parameters"}
     assert changed(workflow_options={"x": 1}) == {"configuration"}
+    folders = [{"dump_columns_as_arrays_per_chunk": folder} for folder in ("here", "there")]
+    here, there = (configuration_digests(config_of(configure, workflow_options=each)) for each in folders)
+    assert here == there != base  # that columns are in files matters, not where
     assert changed(categories={"baseline": arguments["skim"]}) == {"configuration"}
     assert changed(weights={"common": {"inclusive": ["genWeight"]}}) == {"configuration"}
     axes = arguments["variables"]["mu_pt"].axes
