@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.cli.repeated import joined
 from pocket_coffea.utils.wording import count_of
 
 if TYPE_CHECKING:
@@ -71,7 +72,13 @@ _OF_SENDING = ("use_redirector", "blocklist_sites", "recreate_queue", "skip_bad_
 )
 @click.option("--once", is_flag=True, help="Look once, and end")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs, one line for each look")
-@click.option("--recreate", metavar="auto|LIST", help="Send jobs again: auto, or 0,1,3 or job_0,job_3 or 4-7")
+@click.option(
+    "--recreate",
+    multiple=True,
+    callback=joined,
+    metavar="auto|LIST",
+    help="Send jobs again: auto, or 0,1,3 or job_0,job_3 or 4-7",
+)
 @click.option(
     "--remove-running", is_flag=True, help="With --recreate: remove and send also what is in the queue"
 )
@@ -79,7 +86,13 @@ _OF_SENDING = ("use_redirector", "blocklist_sites", "recreate_queue", "skip_bad_
     "--recreate-queue", metavar="QUEUE", help="Queue of all jobs that are sent; auto: the shortest for each"
 )
 @click.option("--use-redirector", is_flag=True, help="Read every file through the global XRootD redirector")
-@click.option("--blocklist-sites", metavar="A,B", help="Sites that files are not read from")
+@click.option(
+    "--blocklist-sites",
+    multiple=True,
+    callback=joined,
+    metavar="A,B",
+    help="Sites that files are not read from",
+)
 @click.option("--skip-bad-files", is_flag=True, help="Let jobs go on without files that cannot be read")
 @click.option(
     "--interval", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds between looks"

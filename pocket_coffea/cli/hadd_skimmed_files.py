@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.cli.repeated import only_one
 from pocket_coffea.cli.run_options import ANY_OPTION, further_options
 from pocket_coffea.utils.wording import count_of
 
@@ -34,6 +35,8 @@ _PROCESSES = 2
     *("-fl", "--files-list", "output"),
     type=click.Path(path_type=Path),
     required=True,
+    multiple=True,
+    callback=only_one,
     help="Output of the skimming run: output_all.coffea, or output_merged.coffea of jobs",
 )
 @click.option("-o", "--outputdir", required=True, help="Folder, or root://... address, of the merged files")

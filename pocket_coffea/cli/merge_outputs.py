@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.cli.repeated import only_one
 from pocket_coffea.utils.wording import count_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ SHOWN = 20
 )
 @click.option(
     *("-jc", "--jobs-config"),
+    multiple=True,
+    callback=only_one,
     help="Merge the outputs of jobs: their jobs_config.yaml, its folder, or the folder above",
 )
 @click.option(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pocket_coffea.cli.repeated import joined, only_one
 from pocket_coffea.cli.run_options import ANY_OPTION, further_options
 from pocket_coffea.log import FILE_ONLY, LEVELS
 
@@ -47,6 +48,8 @@ class NeededToRun(click.Option):
 @click.option(
     "--cfg",
     cls=NeededToRun,
+    multiple=True,
+    callback=only_one,
     required=True,
     help="Configuration of the analysis: a .py file that defines cfg, or a pickled one (.pkl)",
 )
@@ -90,9 +93,13 @@ class NeededToRun(click.Option):
     is_flag=True,
     help="One output for each dataset, or group of run option group-samples",
 )
-@click.option("--filter-years", help="Only these years, separated by commas")
-@click.option("--filter-samples", help="Only these samples, separated by commas")
-@click.option("--filter-datasets", help="Only these datasets, separated by commas")
+@click.option("--filter-years", multiple=True, callback=joined, help="Only these years, separated by commas")
+@click.option(
+    "--filter-samples", multiple=True, callback=joined, help="Only these samples, separated by commas"
+)
+@click.option(
+    "--filter-datasets", multiple=True, callback=joined, help="Only these datasets, separated by commas"
+)
 @click.option(
     "--resubmit-failed", is_flag=True, help="Run only the failed jobs of the run before (needs -ps)"
 )
