@@ -193,7 +193,7 @@ class ColumnReader:
         if fill is not None:
             for axis in range(array.ndim - 1):
                 array = ak.fill_none(array, [], axis=axis) if _has_missing_lists(array, axis) else array
-            array = ak.fill_none(array, fill, axis=-1)
+            array = ak.fill_none(array, _same_type(array, fill), axis=-1)
         return ak.to_packed(ak.Array(array.layout))
 
     def _column(self, collection: str, column: str) -> Array:
@@ -280,6 +280,15 @@ def filled(values: Any, fill: float | None, name: str) -> NumpyArray:
         raise InvalidValue(msg)
     masked: Any = values.astype(_type_for(values.dtype, fill))
     return masked.filled(fill)
+
+
+def _same_type(array: Array, fill: float) -> Any:
+    """Return ``fill`` in the type of the values of ``array``, when that can hold it."""
+    layout = array.layout
+    while hasattr(layout, "content"):
+        layout = layout.content
+    dtype = getattr(layout, "dtype", None)
+    return fill if dtype is None else _type_for(dtype, fill).type(fill)
 
 
 def _type_for(dtype: np.dtype[Any], fill: float) -> np.dtype[Any]:

@@ -77,6 +77,17 @@ def test_slices_and_masks_agree_with_lists(lists, data, start, stop):
     assert reader.array("Jet", "x", taken, part, None).to_list() == selected
 
 
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("float32", "float32"), ("int16", "int16"), ("uint8", "float64")]
+)
+def test_lists_keep_the_type_of_their_values_where_it_can_hold_the_fill(dtype, expected):
+    values = ak.values_astype(ak.Array([[1, None], []]), dtype)
+    events = ak.Array({"Jet": ak.zip({"x": values})})
+    array = ColumnReader(events).array("Jet", "x", take([None], 2, "c"), Slice(), -999.0)
+    assert str(array.type) == f"2 * var * {expected}"
+    assert array.tolist() == [[1, -999], []]
+
+
 def test_missing_values_and_lists():
     events = ak.Array({"Jet": [[{"x": 1}, {"x": None}], None, []], "met": [1.5, None, 2.5]})
     reader, taken = ColumnReader(events), take([], 3, "c")
