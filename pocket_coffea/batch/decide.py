@@ -310,7 +310,7 @@ def _input(failure: Failure, history: History, policy: Policy) -> Action:
         if site not in history.blacklisted and history.site_failures.get(site, 0) > policy.blacklist_threshold
     )
     redirector = history.count(Cause.INPUT) > 2
-    what = "read through the redirector" if redirector else "another replica is read"
+    what = "read through the redirector" if redirector else "another replica is read, where there is one"
     if not failure.addresses:
         what = "sent again through the redirector" if redirector else "sent again, no file was named"
     # the first time another replica heals; later it may be an outage, which time does
