@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from coffea.processor import accumulate
 
 from pocket_coffea.errors import ConfigurationError, ProcessingError
 from pocket_coffea.executors.dask_local import NO_DASK, local_cluster
+from pocket_coffea.executors.dask_readahead import Readahead
 from pocket_coffea.executors.reduction import NodeStore, TreeReducer, cover, merge, pack, unpack
 from pocket_coffea.executors.worker_pool import WorkerPool
 
@@ -197,8 +199,9 @@ class _DaskReduce:
         return packed
 
 
-#: How often the states of chunks are looked at [s].
-_LOOK_S = 0.2
+#: How often the states of chunks are looked at [s], and how long that may take of all the time: with ten
+#: thousands of them a look takes milliseconds.
+_LOOK_S, _LOOK_PART = 0.2, 0.01
 _DIED = (
     "the Dask workers died again and again while working on {what}: most often they run out of memory (run "
     "option mem-per-worker), or the code crashes. Smaller chunks (-c) need less memory."
@@ -253,7 +256,7 @@ class DaskExecutor(processor.DaskExecutor):
             if self.guard is not None:
                 stack.enter_context(self.guard.watching(lambda: client.cancel([*leaves, top], force=True)))
             try:
-                self._watch(leaves, top, items)
+                self._watch(client, leaves, top, items)
                 return _finish(unpack(top.result()), accumulator)
             except KilledWorker as exc:
                 index = numbers.get(str(exc.task))
@@ -277,7 +280,11 @@ class DaskExecutor(processor.DaskExecutor):
         todo = [segment.index for segment in segments if not segment.stored]
         heavy = {} if shared is None else {"shared": shared}
         futures = client.map(
-            partial(_call, task), [(index, items[index]) for index in todo], **heavy, **options
+            partial(_call, task),
+            [(index, items[index]) for index in todo],
+            key=self.function_name or "chunk",  # Dask averages durations by name
+            **heavy,
+            **options,
         )
         leaves = dict(zip(futures, todo, strict=True))
         for future, index in leaves.items():
@@ -313,7 +320,7 @@ class DaskExecutor(processor.DaskExecutor):
         )
         return dict(zip(groups, merges, strict=True))
 
-    def _watch(self, leaves: dict[Any, int], top: Any, items: list[Any]) -> None:
+    def _watch(self, client: Any, leaves: dict[Any, int], top: Any, items: list[Any]) -> None:
         """Return when ``top`` is done; chunks that are done leave ``leaves``.
 
         Whoever holds the future of a chunk holds its output on the worker. The states of futures are looked
@@ -321,16 +328,26 @@ class DaskExecutor(processor.DaskExecutor):
         """
         over = threading.Event()
         top.add_done_callback(lambda _: over.set())
-        last = False
-        while not last:
-            last = over.wait(_LOOK_S)
-            # what was lost with a worker is computed again
-            for future in [each for each in leaves if each.status not in ("pending", "lost")]:
-                if future.status != "finished":
-                    future.result()  # raises what the task raised
-                index = leaves.pop(future)
-                if self.observer is not None:
-                    self.observer(items[index], {})
+        with contextlib.ExitStack() as stack:
+            ahead = stack.enter_context(Readahead(client, next(iter(leaves)).key)) if leaves else None
+            last, pause = False, _LOOK_S
+            while not last:
+                last = over.wait(pause)
+                began = time.thread_time()
+                self._look(leaves, items)
+                pause = max(_LOOK_S, (time.thread_time() - began) / _LOOK_PART)
+                if ahead is not None:
+                    ahead.look()
+
+    def _look(self, leaves: dict[Any, int], items: list[Any]) -> None:
+        """Take out the chunks that are done. Raises what one of them raised."""
+        # what was lost with a worker is computed again
+        for future in [each for each in leaves if each.status not in ("pending", "lost")]:
+            if future.status != "finished":
+                future.result()  # raises what the task raised
+            index = leaves.pop(future)
+            if self.observer is not None:
+                self.observer(items[index], {})
 
 
 def _itself(value: Any) -> Any:
