@@ -109,6 +109,10 @@ def split(filesets: Filesets, rules: Rules, count: Counter | None = None) -> lis
     elif rules.jobs is not None:
         groups = _numbered(pieces, rules.jobs)
     else:
+        if unknown := _without_events(filesets):
+            log.warning(
+                "No nevents in the metadata of %s: files are shared out, not events", ", ".join(unknown)
+            )
         _warn_fewer(rules, len(pieces))
         groups = _shared(pieces, rules.scaleout or 1)
     return [_plan(number, group, filesets, rules.chunksize) for number, group in enumerate(groups)]
@@ -213,9 +217,14 @@ def _budgets(filesets: Filesets, rules: Rules) -> dict[str, int]:
 
 def _weights(filesets: Filesets, *, needed: bool) -> dict[str, int]:
     """Return events by dataset; where any of them does not tell and none is needed, files count as one."""
-    if needed or all("nevents" in entry["metadata"] for entry in filesets.values()):
+    if needed or not _without_events(filesets):
         return {name: _events(name, entry) for name, entry in filesets.items()}
     return {name: len(entry["files"]) for name, entry in filesets.items()}
+
+
+def _without_events(filesets: Filesets) -> list[str]:
+    """Return the datasets that do not tell how many events they have."""
+    return [name for name, entry in filesets.items() if "nevents" not in entry["metadata"]]
 
 
 def _pieces(
@@ -310,12 +319,12 @@ def _plan(number: int, pieces: Sequence[Piece], filesets: Filesets, chunksize: P
         )
         raise OptionError(msg)
     size = _of_sample("chunksize", chunksize, next(iter(samples.values())))
-    known = {name: "nevents" in filesets[name]["metadata"] for name in by_dataset}
+    is_known = not _without_events(filesets)  # else a piece has the weight of a file
     slices = tuple(
         JobSlice(
             name,
             samples[name],
-            sum(piece.events for piece in mine) if known[name] or mine[0].steps else 0,
+            sum(piece.events for piece in mine) if is_known or mine[0].steps else 0,
             len({piece.file for piece in mine}),
         )
         for name, mine in by_dataset.items()

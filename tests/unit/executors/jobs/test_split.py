@@ -97,6 +97,13 @@ def test_nothing_given_is_a_question():
         split(TWO, Rules())
 
 
+def test_files_that_are_shared_out_are_no_events(caplog):
+    plans = split({**TWO, **dataset("WW", 2, None)}, Rules(scaleout=2))
+    assert shape(plans) == [{"TT": 4}, {"DY": 2, "WW": 2}]
+    assert [plan.events for plan in plans] == [0, 0]
+    assert "No nevents in the metadata of WW: files are shared out, not events" in caplog.text
+
+
 def test_events_are_needed_where_they_count():
     odd = dataset("TT", 4, None)
     with pytest.raises(OptionError, match=r"1 dataset with 4 files"):
