@@ -1,7 +1,7 @@
 """What ``import coffea`` reads of an image, for ``containers/steps/read_ahead.txt``: see docs/images.md.
 
-Run by the Python of an image, from a squashfuse mount of its own: what is in memory after the imports is then
-what they have read. Prints the list.
+Run by the Python of an image, from a new squashfuse mount for which the kernel reads nothing ahead itself:
+what is in memory after the imports is then what they have read. Prints the list.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from pathlib import Path
 
 MODULES = ("coffea.processor", "coffea.nanoevents")
 BLOCK = 128 * 1024
-#: A file of which fewer blocks are read, and a gap of no more, are not worth a request of their own.
-FEW, GAP = 5, 4
+#: A file of more than one page that no start of Python has read.
+UNREAD = str(Path(importlib.__file__).parents[1] / "_pydecimal.py")
+#: A file of which fewer blocks are read is not worth to be opened for it.
+FEW = 5
 
 
 class MappedFiles:
@@ -40,8 +42,8 @@ def _mapped() -> list[str]:
     return [words[5] for words in lines if len(words) == 6 and words[5].startswith("/")]
 
 
-def blocks_in_memory(path: str) -> list[int]:
-    """Return the blocks of a file of which a page is in memory. Raises OSError when it cannot be told."""
+def pages_in_memory(path: str) -> list[int]:
+    """Return the pages of a file that are in memory. Raises OSError when it cannot be told."""
     libc = ctypes.CDLL(None, use_errno=True)
     size = Path(path).stat().st_size
     pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
@@ -52,14 +54,28 @@ def blocks_in_memory(path: str) -> list[int]:
         del start
     if failed:
         raise OSError(ctypes.get_errno(), "mincore", path)
-    return sorted({page * mmap.PAGESIZE // BLOCK for page, there in enumerate(pages) if there & 1})
+    return [page for page, there in enumerate(pages) if there & 1]
+
+
+def blocks_in_memory(path: str) -> list[int]:
+    """Return the blocks of a file of which a page is in memory. Raises OSError when it cannot be told."""
+    return sorted({page * mmap.PAGESIZE // BLOCK for page in pages_in_memory(path)})
+
+
+def is_read_ahead(path: str) -> bool:
+    """Say whether more of a file that nobody has read comes to memory than what is asked for."""
+    if pages_in_memory(path):
+        return True
+    with Path(path).open("rb", buffering=0) as file:
+        file.read(1)
+    return len(pages_in_memory(path)) > 1
 
 
 def ranges_of(blocks: list[int]) -> list[str]:
-    """Return blocks as ranges FIRST-END, joined over small gaps."""
+    """Return blocks as ranges FIRST-END."""
     joined: list[list[int]] = []
     for block in blocks:
-        if joined and block - joined[-1][1] <= GAP:
+        if joined and block == joined[-1][1]:
             joined[-1][1] = block + 1
         else:
             joined.append([block, block + 1])
@@ -78,6 +94,9 @@ def packages_of(files: list[str]) -> list[str]:
 def main() -> None:
     """Import, and print the list."""
     archive = importlib.import_module("_bytecode_archive")
+    if is_read_ahead(UNREAD):
+        advice = "use a new mount, for which read_ahead_kb is 0: docs/images.md, What is read ahead"
+        sys.exit(f"More of {UNREAD} is in memory than was read; {advice}.")
     # what is read ahead now would be listed again
     getattr(archive, "HEAVY", set()).clear()
     mapped = MappedFiles()

@@ -1,8 +1,10 @@
 """Reads ahead what ``import coffea`` needs of an image, while Python computes: on a processor that is idle.
 
 Mounted with squashfuse, each piece of a library is asked of another process, which unpacks it while Python
-waits. The first heavy import (see ``bytecode_archive.py``) starts a thread that asks for all of them in the
-order of use, as listed in ``/opt/pocket-coffea/read_ahead.txt``. ``ci/image_reads.py`` makes the list.
+waits. The first heavy import (see ``bytecode_archive.py``) starts this as a process, which asks for all of
+them in the order of use, as listed in ``/opt/pocket-coffea/read_ahead.txt``. ``ci/image_reads.py`` makes the
+list. A thread would not do: Python keeps its lock while it loads a library, when there is most to read, and
+gives it up every 5 ms while it computes.
 """
 # pathlib is not imported here: the import of coffea waits for this module
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import sys
 
 LIST = "/opt/pocket-coffea/read_ahead.txt"
 #: Bytes that squashfuse unpacks at once: the blocks of the squashfs. The list counts in them.
@@ -19,22 +22,30 @@ WHOLE = "0-16383"
 
 
 def start(path: str = LIST) -> bool:
-    """Read ahead in a thread; return whether one was started. With one processor there is nothing to gain."""
-    if len(os.sched_getaffinity(0)) < 2:
+    """Read ahead in a process; return whether one was started. With one processor there is nothing to gain.
+
+    Raises OSError when this user can have no process more.
+    """
+    if len(os.sched_getaffinity(0)) < 2 or not sys.executable:
         return False
+    # who reads the output of this program does not wait for the end of the other
+    silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
+    # -I and -S: no variable of the user, no package, and not this again
+    argv = [sys.executable, "-I", "-S", __file__, path]
+    process = os.posix_spawn(sys.executable, argv, {}, file_actions=silent)
     try:
-        _thread.start_new_thread(_in_thread, (path,))
+        _thread.start_new_thread(_wait_for, (process,))
     except RuntimeError:
-        # this user has no thread left: all is read when it is needed
-        return False
+        # this user has no thread left: it is waited for when this process is gone
+        return True
     return True
 
 
-def _in_thread(path: str) -> None:
+def _wait_for(process: int) -> None:
     try:
-        read(path)
-    except (OSError, ValueError):
-        # nothing depends on it: what is not read ahead is read when it is needed, and errors are said there
+        os.waitpid(process, 0)
+    except ChildProcessError:
+        # the program waits for all of its processes itself
         return
 
 
@@ -50,7 +61,7 @@ def read(path: str) -> int:
 
 
 def _read_file(null: int, name: str, ranges: list[str]) -> int:
-    """Read blocks of a file. Each is one call, without the lock of the interpreter and without a copy."""
+    """Read blocks of a file, without a copy."""
     try:
         file = os.open(name, os.O_RDONLY)
     except FileNotFoundError:
@@ -63,3 +74,17 @@ def _read_file(null: int, name: str, ranges: list[str]) -> int:
         return total
     finally:
         os.close(file)
+
+
+def main(path: str) -> None:
+    """Read what is listed. Nothing depends on it: what is not read ahead is read when it is needed."""
+    # files and pipes that the program shares with its own processes
+    os.closerange(3, 1 << 16)
+    try:
+        read(path)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{path}: {error}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -44,17 +44,19 @@ def listed(tmp_path, *lines: str) -> str:
     return str(path)
 
 
-def start(tmp_path, path: str, before: str = "") -> str:
-    """What a fresh Python says that starts to read ahead, and waits for the thread to end."""
+def start(path: str, before: str = "") -> str:
+    """What a fresh Python says that starts to read ahead, and how the process ended that it started."""
     code = (
-        f"import os, sys, time; sys.path.insert(0, {str(STEPS)!r}); import read_ahead, _thread; {before}\n"
-        "print(read_ahead.start(sys.argv[1]))\n"
-        "end = time.monotonic() + 20\n"
-        "while _thread._count() and time.monotonic() < end: time.sleep(0.01)\n"
-        "print(_thread._count())"
+        f"import os, sys; sys.path.insert(0, {str(STEPS)!r}); import read_ahead; {before}\n"
+        "def wait(call, args): print('exit', os.waitstatus_to_exitcode(os.waitpid(*args, 0)[1]))\n"
+        "read_ahead._thread = type('Thread', (), {'start_new_thread': staticmethod(wait)})\n"
+        "print(read_ahead.start(sys.argv[1]))"
     )
     done = run_command([sys.executable, "-I", "-B", "-c", code, path], timeout=30)
     return done.stdout + done.stderr
+
+
+TWO = "os.sched_getaffinity = lambda _: {0, 1}"
 
 
 def test_ranges_and_whole_files_are_read(tmp_path, library):
@@ -75,18 +77,53 @@ def test_a_bad_list_is_not_heard_of(tmp_path, library, line):
     path = listed(tmp_path, line.format(library))
     with pytest.raises((OSError, ValueError)):
         read_ahead.read(path)
-    two = "os.sched_getaffinity = lambda _: {0, 1}"
-    assert start(tmp_path, path, two).split() == ["True", "0"]
+    assert start(path, TWO).split() == ["exit", "1", "True"]
+
+
+def test_another_process_reads_what_is_listed(tmp_path, library):
+    assert start(listed(tmp_path, str(library)), TWO).split() == ["exit", "0", "True"]
 
 
 def test_without_a_list_nothing_is_heard_of_it(tmp_path):
-    two = "os.sched_getaffinity = lambda _: {0, 1}"
-    assert start(tmp_path, str(tmp_path / "none.txt"), two).split() == ["True", "0"]
+    assert start(str(tmp_path / "none.txt"), TWO).split() == ["exit", "1", "True"]
 
 
 def test_with_one_processor_nothing_is_read_ahead(tmp_path, library):
     one = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
-    assert start(tmp_path, listed(tmp_path, str(library)), one).split() == ["False", "0"]
+    assert start(listed(tmp_path, str(library)), one).split() == ["False"]
+
+
+def test_nobody_waits_for_what_is_still_read(tmp_path):
+    """Neither the program nor who reads its output, or a pipe that it gives to its own processes."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # the process stays until somebody writes to the pipe, which is no file that it could read
+    path = listed(tmp_path, str(pipe))
+    code = (
+        f"import os, sys; sys.path.insert(0, {str(STEPS)!r}); import read_ahead; {TWO}\n"
+        "reader, writer = os.pipe(); os.set_inheritable(writer, True)\n"
+        "print(read_ahead.start(sys.argv[1]), flush=True)\n"
+        "os.close(writer); print(os.read(reader, 1))"
+    )
+    try:
+        done = run_command([sys.executable, "-I", "-B", "-c", code, path], timeout=30)
+        assert done.stdout.split() == ["True", "b''"]
+    finally:
+        # it is there still: without a reader this is an error
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+
+def test_the_process_is_waited_for(tmp_path, library):
+    code = (
+        f"import os, sys, time; sys.path.insert(0, {str(STEPS)!r}); import read_ahead; {TWO}\n"
+        "print(read_ahead.start(sys.argv[1]), flush=True)\n"
+        "look = os.WEXITED | os.WNOWAIT | os.WNOHANG\n"
+        "try:\n"
+        "    while True: os.waitid(os.P_ALL, 0, look); time.sleep(0.01)\n"
+        "except ChildProcessError: print('none left')"
+    )
+    argv = [sys.executable, "-I", "-B", "-c", code, listed(tmp_path, str(library))]
+    assert run_command(argv, timeout=30).stdout.splitlines() == ["True", "none left"]
 
 
 @pytest.mark.parametrize(("module", "starts"), [("coffea", "True"), ("meson", "False")])
@@ -128,5 +165,10 @@ def test_what_is_in_memory_is_found(library):
     assert image_reads.blocks_in_memory(str(library)) == [0, 1, 2, 3]
 
 
-def test_blocks_are_joined_over_small_gaps():
-    assert image_reads.ranges_of([0, 1, 4, 30, 31]) == ["0-5", "30-32"]
+def test_neighbouring_blocks_are_one_range():
+    assert image_reads.ranges_of([0, 1, 4, 30, 31]) == ["0-2", "4-5", "30-32"]
+
+
+def test_a_list_of_a_mount_that_reads_ahead_is_refused(library):
+    """What has just been written is in memory, though nobody has read it."""
+    assert image_reads.is_read_ahead(str(library))
