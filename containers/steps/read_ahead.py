@@ -31,7 +31,7 @@ def start(path: str = LIST) -> bool:
     # who reads the output of this program does not wait for the end of the other
     silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
     # -I and -S: no variable of the user, no package, and not this again
-    argv = [sys.executable, "-I", "-S", __file__, path]
+    argv = [sys.executable, "-I", "-S", __file__, path, str(os.getpid())]
     process = os.posix_spawn(sys.executable, argv, {}, file_actions=silent)
     try:
         _thread.start_new_thread(_wait_for, (process,))
@@ -49,18 +49,21 @@ def _wait_for(process: int) -> None:
         return
 
 
-def read(path: str) -> int:
-    """Bring what is listed into the page cache; return its bytes. Raises OSError, ValueError: a bad list."""
+def read(path: str, parent: int | None = None) -> int:
+    """Bring what is listed into the page cache, until the parent ends; return the bytes of it.
+
+    Raises OSError, ValueError: a bad list, or no parent any more.
+    """
     with open(path) as file:
         lines = [line.split() for line in file if not line.startswith("#")]
     null = os.open("/dev/null", os.O_WRONLY)
     try:
-        return sum(_read_file(null, name, ranges or [WHOLE]) for name, *ranges in lines)
+        return sum(_read_file(null, name, ranges or [WHOLE], parent) for name, *ranges in lines)
     finally:
         os.close(null)
 
 
-def _read_file(null: int, name: str, ranges: list[str]) -> int:
+def _read_file(null: int, name: str, ranges: list[str], parent: int | None) -> int:
     """Read blocks of a file, without a copy."""
     try:
         file = os.open(name, os.O_RDONLY)
@@ -70,18 +73,21 @@ def _read_file(null: int, name: str, ranges: list[str]) -> int:
     try:
         total = 0
         for first, end in (map(int, item.split("-")) for item in ranges):
+            if parent not in (None, os.getppid()):
+                # Apptainer ends when all processes in the image have ended
+                raise ProcessLookupError(parent)
             total += os.sendfile(null, file, first * BLOCK, (end - first) * BLOCK)
         return total
     finally:
         os.close(file)
 
 
-def main(path: str) -> None:
-    """Read what is listed. Nothing depends on it: what is not read ahead is read when it is needed."""
+def main(path: str, parent: str) -> None:
+    """Read what is listed for a program; without it, that is read when it is needed."""
     # files and pipes that the program shares with its own processes
     os.closerange(3, 1 << 16)
     try:
-        read(path)
+        read(path, int(parent))
     except (OSError, ValueError) as error:
         sys.exit(f"{path}: {error}")
 

@@ -113,6 +113,13 @@ def test_nobody_waits_for_what_is_still_read(tmp_path):
         os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
 
 
+def test_nothing_is_read_for_a_program_that_has_ended(tmp_path, library):
+    path = listed(tmp_path, str(library))
+    assert read_ahead.read(path, os.getppid()) > 0
+    with pytest.raises(ProcessLookupError):
+        read_ahead.read(path, os.getpid())
+
+
 def test_the_process_is_waited_for(tmp_path, library):
     code = (
         f"import os, sys, time; sys.path.insert(0, {str(STEPS)!r}); import read_ahead; {TWO}\n"
