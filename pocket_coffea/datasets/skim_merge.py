@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import multiprocessing
+import os
+import shutil
+import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +83,9 @@ def merge_group(group: SkimGroup) -> int:
 
     Raises InputFileError, OutputError, or ResultsRefused when the inputs do not have the events they should.
     """
-    folder = None if is_remote(group.output) else Path(group.output).parent
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".hadd_", dir=folder) as scratch:
+    folder = _scratch_folder(group)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=_scratch_prefix(os.getpid()), dir=folder) as scratch:
         local = Path(scratch) / Path(group.output).name
         write_merged(group.inputs, local, group.nevents, group.digest)
         size = local.stat().st_size
@@ -151,10 +155,44 @@ def _merged(groups: Sequence[SkimGroup], workers: int) -> Iterator[tuple[SkimGro
         return
     # spawned, since threads of uproot do not survive a fork
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(groups)), mp_context=context) as pool:
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(min(workers, len(groups)), mp_context=context)
+    # what starts now never gets a Ctrl-C, which is this process's to answer
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
         jobs = {pool.submit(merge_group, group): group for group in groups}
+    finally:
+        mine = set(multiprocessing.active_children()) - before
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+    try:
         for job in as_completed(jobs):
             yield jobs[job], _reason(job.result)
+    except BaseException:
+        _end(mine, groups)
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end(processes: Collection[BaseProcess], groups: Sequence[SkimGroup]) -> None:
+    """End the processes at once, and remove what they were writing."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
+    folders = {_scratch_folder(group) for group in groups}
+    for folder, process in itertools.product(folders, processes):
+        for left in folder.glob(f"{_scratch_prefix(process.pid)}*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _scratch_folder(group: SkimGroup) -> Path:
+    """Return where a file is written before it has its name: beside it, or on this machine."""
+    return Path(tempfile.gettempdir() if is_remote(group.output) else Path(group.output).parent)
+
+
+def _scratch_prefix(pid: int | None) -> str:
+    return f".hadd_{os.uname().nodename}_{pid}_"
 
 
 def _reason(call: Callable[[], Any]) -> str:

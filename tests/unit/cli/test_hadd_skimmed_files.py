@@ -3,6 +3,10 @@
 import json
 import math
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -318,3 +322,19 @@ def test_jobs_are_prepared_only(jobs):
 def test_wrong_options_of_jobs(jobs, options, message):
     assert message in jobs(*options, code=1)
     assert not Path("hadd.json").exists()
+
+
+def test_ctrl_c_ends_the_processes_quietly_and_leaves_nothing(hadd):
+    command = ["hadd-skimmed-files", "-fl", "skim.coffea", "-o", "merged", "-f", "1", "-s", "2"]
+    argv = [sys.executable, "-m", "pocket_coffea.cli.main", *command]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the plan, after which its processes start
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stdout.read()
+    assert process.returncode == 130, said
+    assert said.split() == ["Interrupted."]
+    assert not [path for path in Path("merged").rglob("*") if path.name.startswith(".hadd_")]
