@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from pocket_coffea.errors import OptionError, ResultsRefused, did_you_mean
 from pocket_coffea.run.merge_config import Configurations
@@ -159,7 +160,9 @@ def _check_input(path: Source) -> None:
             msg = f"The input {path} is not there, or cannot be looked at: {exc.strerror or exc}"
             raise OptionError(msg) from exc
     elif not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
+        what = "does not exist"
+        if path.is_dir():
+            what = f"is a folder: name the files in it, or give a jobs folder with -jc {quote(str(path))}"
         msg = f"The input {path} {what}."
         raise OptionError(msg)
 

@@ -465,3 +465,10 @@ def test_the_zip_format(campaign):
     # and back
     merge(campaign, *report.outputs)
     assert_same(load_output(campaign.folder / "merged.coffea"), load_output(campaign.reference()))
+
+
+def test_a_folder_is_no_input_and_the_jobs_folder_has_an_option(tmp_path):
+    folder = tmp_path / "my jobs"
+    folder.mkdir()
+    with pytest.raises(OptionError, match=r"is a folder: .* with -jc '.*my jobs'"):
+        merge_outputs(MergeRequest(files=(str(folder),), output=str(tmp_path / "x.coffea")))
