@@ -11,16 +11,18 @@ from collections.abc import Sequence
 
 __all__ = ["main", "worker_settings"]
 
+_TLS_ERRORS = "pocket_coffea.executors.dask_tls_errors"
+#: Dask's command reads those of the nanny from its arguments alone, not from the settings.
+_OF_NANNY = (_TLS_ERRORS, "pocket_coffea.executors.dask_leaving")
+
 
 def worker_settings() -> dict[str, object]:
     """Return Dask's settings of a remote worker; some are read when distributed is imported."""
     from pocket_coffea.executors.dask_local import DASK_SETTINGS
 
-    preload = ["pocket_coffea.executors.dask_tls_errors"]
     return {
         **DASK_SETTINGS,
-        "distributed.worker.preload": preload,
-        "distributed.nanny.preload": preload,
+        "distributed.worker.preload": [_TLS_ERRORS],
         "distributed.worker.http.routes": [],
         "distributed.comm.require-encryption": True,
     }
@@ -33,7 +35,8 @@ def main(arguments: Sequence[str]) -> None:
     dask.config.set(worker_settings())
     from distributed.cli.dask_worker import main as dask_worker
 
-    dask_worker(list(arguments), prog_name="dask_worker")
+    preload = [word for name in _OF_NANNY for word in ("--preload-nanny", name)]
+    dask_worker([*preload, *arguments], prog_name="dask_worker")
 
 
 if __name__ == "__main__":

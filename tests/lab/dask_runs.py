@@ -50,11 +50,15 @@ def left_behind(output: Path) -> list[str]:
 
 
 def leaves_nothing(output: Path) -> bool:
-    """Return whether nothing is left; jobs take a moment to disappear."""
+    """Return whether nothing is left, and print what is; jobs take a moment to disappear."""
+    left: list[str] = []
     for _ in range(60):
-        if not left_behind(output):
+        left = left_behind(output)
+        if not left:
             return True
         time.sleep(0.5)
+    print("left behind:", *left, sep="\n  ")
+    print(run(["condor_q", "-all", "-nobatch"], timeout=30, check=False).stdout)
     return False
 
 
