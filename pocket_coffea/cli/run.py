@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import stat
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +13,7 @@ import click
 from pocket_coffea.cli.repeated import joined, only_one
 from pocket_coffea.cli.run_options import ANY_OPTION, further_options
 from pocket_coffea.log import FILE_ONLY, LEVELS
+from pocket_coffea.utils.interrupt import interruptible
 
 if TYPE_CHECKING:
     from pocket_coffea.run.session import RunRequest
@@ -143,7 +139,7 @@ def run(ctx: click.Context, /, **arguments: Any) -> None:
 
     level = arguments["loglevel"].upper()
     hint = " Run again with --resume to continue from the completed chunks."
-    with ending(level == "DEBUG", hint), _terminate_like_interrupt():
+    with ending(level == "DEBUG", hint), interruptible():
         request = _request(ctx, arguments)
         sys.exit(_print_options(request) if arguments["print_run_options"] else _run(request, level))
 
@@ -193,36 +189,6 @@ def _names(option: str, text: str | None) -> tuple[str, ...]:
         msg = f"{option} is empty, so no dataset is left to process: name some, or leave it out."
         raise NothingToDo(msg)
     return names
-
-
-@contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
-    """A polite kill, and a terminal that is closed, close everything, as Ctrl-C does; not under nohup."""
-
-    def stop(number: int, _frame: Any) -> None:
-        if number == signal.SIGHUP:
-            _leave_terminal()
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave_terminal() -> None:
-    """Let what is still said go nowhere: writing to a terminal that was closed is an error."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        if stat.S_ISCHR(os.fstat(stream).st_mode):  # a closed terminal is none for isatty
-            os.dup2(nowhere, stream)
-    os.close(nowhere)
 
 
 def _run(request: RunRequest, level: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pocket_coffea.errors import CommandFailed, ProcessingError
+from pocket_coffea.utils.interrupt import stop_if_interrupted
 
 __all__ = ["START_TIMEOUT", "Jobs", "count_workers", "log_tail", "wait_for_first_worker", "with_reasons"]
 
@@ -87,6 +88,7 @@ def wait_for_first_worker(workers: Callable[[], int], jobs: Jobs, timeout: float
     log.info(">> Waiting for the first job to start...")
     watch = _Watch(jobs)
     while not workers():
+        stop_if_interrupted()
         watch.look()
         if watch.seconds() > timeout:
             msg = f"No worker has started within {timeout:.0f} s (run option dask-worker-start-timeout)."

@@ -26,6 +26,7 @@ from pocket_coffea.executors.dask_local import NO_DASK, local_cluster
 from pocket_coffea.executors.dask_readahead import Readahead
 from pocket_coffea.executors.reduction import NodeStore, TreeReducer, cover, merge, pack, unpack
 from pocket_coffea.executors.worker_pool import WorkerPool
+from pocket_coffea.utils.interrupt import stop_if_interrupted
 
 if TYPE_CHECKING:
     from pocket_coffea.executors.dask_guard import WorkerGuard
@@ -77,6 +78,7 @@ class IterativeExecutor(processor.IterativeExecutor):
                 reducer.add(unpack(self.store.load_node(segment.level, segment.index)), segment.level)
                 _tell_stored(self.observer, items, segment, self.treereduction)
                 continue
+            stop_if_interrupted()
             output = function(items[segment.index])
             if self.store is not None and self.store.wants(0):
                 self.store.save_node(0, segment.index, pack(output))
@@ -333,6 +335,7 @@ class DaskExecutor(processor.DaskExecutor):
             last, pause = False, _LOOK_S
             while not last:
                 last = over.wait(pause)
+                stop_if_interrupted()
                 began = time.thread_time()
                 self._look(leaves, items)
                 pause = max(_LOOK_S, (time.thread_time() - began) / _LOOK_PART)

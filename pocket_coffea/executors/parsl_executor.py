@@ -21,6 +21,7 @@ from pocket_coffea.errors import ProcessingError
 from pocket_coffea.executors.local import FuturesExecutor, _describe, _Task
 from pocket_coffea.executors.parsl_worker import Answer, Shared, load_error, run_task
 from pocket_coffea.executors.worker_pool import RemoteTraceback
+from pocket_coffea.utils.interrupt import stop_if_interrupted
 
 __all__ = ["ParslExecutor", "TaskPool"]
 
@@ -90,6 +91,7 @@ class TaskPool:
         ended: queue.SimpleQueue[Future[Answer]] = queue.SimpleQueue()
         try:
             while waiting or running:
+                stop_if_interrupted()
                 self._feed(shared, items, waiting, running, ended, horizon=horizon())
                 future = self._next(ended)
                 if future is None:

@@ -28,6 +28,7 @@ from typing import Any
 import cloudpickle
 
 from pocket_coffea.errors import ProcessingError
+from pocket_coffea.utils.interrupt import stop_if_interrupted
 
 __all__ = ["ALLOCATOR", "PRELOAD", "RemoteTraceback", "WorkerPool", "start_server"]
 
@@ -244,6 +245,7 @@ class WorkerPool:
         waiting, deaths = deque(todo), Counter[int]()
         try:
             while waiting or any(worker.tasks for worker in self._workers):
+                stop_if_interrupted()
                 self._feed(payload, items, waiting, horizon())
                 yield from self._answers(waiting, deaths, lambda index: describe(items[index]))
         finally:

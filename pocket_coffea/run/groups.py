@@ -27,6 +27,7 @@ from pocket_coffea.run.runner import PocketRunner
 from pocket_coffea.run.skims import SkimDefinition
 from pocket_coffea.run.summary import RunReport
 from pocket_coffea.utils.atomic import write_whole
+from pocket_coffea.utils.interrupt import stop_if_interrupted
 from pocket_coffea.utils.wording import count_of
 
 __all__ = ["GroupRunner"]
@@ -111,6 +112,7 @@ class GroupRunner:
             count_of(len(plan.files), "file"),
             (datetime.now(UTC) - start).total_seconds(),
         )
+        stop_if_interrupted()
         identity = self._identity(filesets)
         digest = plan_digest(plan.chunks, identity)
         if self._done_before(name, digest):

@@ -30,6 +30,7 @@ from pocket_coffea.run.summary import RunReport
 from pocket_coffea.sites.book import SiteBook
 from pocket_coffea.sites.hosts import require_submit_host
 from pocket_coffea.sites.site import adjusted
+from pocket_coffea.utils.interrupt import stop_if_interrupted
 from pocket_coffea.utils.transfer import absolute, is_remote
 
 __all__ = ["RunRequest", "merge_options", "output_folder", "run_analysis", "wait_until"]
@@ -97,6 +98,7 @@ def run_analysis(request: RunRequest, progress: Progress | None = None) -> RunRe
     config, every = _configuration(request, options, folder)
     groups = _groups(request, options, config, failed, every)
     wait_until(options)
+    stop_if_interrupted()
     from pocket_coffea.executors.registry import make_factory
     from pocket_coffea.run.groups import GroupRunner
 
@@ -205,6 +207,7 @@ def _submit(
     warn_of_old_timings(config, timeit_folder(options, request.cfg))
     if options["limit-chunks"] is not None:
         log.warning("limit-chunks = %s holds for each job and dataset, not for all", options["limit-chunks"])
+    stop_if_interrupted()
     factory.submit(config, config.filesets, str(folder.path))
 
 
@@ -356,4 +359,5 @@ def wait_until(
         return
     log.info("waiting until %s", start)
     while now() < start:
+        stop_if_interrupted()
         sleep(1.0)

@@ -529,6 +529,34 @@ def test_a_polite_end_closes_everything(never_ending):
     assert ended(process.pid), "no process of the run is left"
 
 
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+def test_an_interrupt_that_a_library_swallows_is_not_lost(analysis, executor):
+    """As a bare ``except`` around an optional import does."""
+    config = analysis / "analysis_config.py"
+    swallow = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+except:
+    pass
+"""
+    config.write_text(swallow + config.read_text())
+    words = ["--cfg", str(config), "-o", str(analysis / "output"), "-e", executor]
+    done = subprocess.run(
+        [sys.executable, "-m", "pocket_coffea.cli.main", "run", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert done.returncode == 130, done.stderr
+    assert "Interrupted. Run again with --resume" in done.stderr
+    assert "planned in" not in done.stderr
+    assert not (analysis / "output" / "output_all.coffea").exists()
+
+
 @pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_a_terminal_that_is_closed_closes_everything(never_ending, executor):
     command, started = never_ending
