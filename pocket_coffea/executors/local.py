@@ -318,7 +318,8 @@ class DaskExecutor(processor.DaskExecutor):
             [depth + 1] * len(groups),
             list(groups),
             whole,
-            **options,
+            # before further chunks, whose outputs would gather on the workers
+            **{**options, "priority": self.priority + 1},
         )
         return dict(zip(groups, merges, strict=True))
 

@@ -74,3 +74,36 @@ def test_many_quick_chunks_are_at_hand_until_a_worker_dies(cluster, tmp_path, di
     assert max(seen) > 10
     assert (seen[-1] == 1.1) is dies
     assert scheduler.WORKER_SATURATION == 1.1
+
+
+def slower(item):
+    time.sleep(0.01)  # long enough that a worker always has another chunk at hand
+    return {"order": [item]}
+
+
+class Noted:
+    """A store that keeps nothing and writes down when chunks were merged."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def has(self, _level, _index):
+        return False
+
+    def wants(self, _level):
+        return True
+
+    def save_node(self, level, _index, _data):
+        with self.path.open("a") as file:
+            file.write(str(level))
+
+
+def test_chunks_are_merged_before_others_are_begun(cluster, tmp_path):
+    """Else the outputs of a large run gather on the workers."""
+    noted, number, fan_in = Noted(tmp_path / "nodes"), 600, 10
+    total, _ = DaskExecutor(client=cluster, treereduction=fan_in, store=noted)(range(number), slower, None)
+    assert total["order"] == list(range(number))
+    found = noted.path.read_text()
+    assert found.count("0") == number
+    waiting = [found[:end].count("0") - fan_in * found[:end].count("1") for end in range(number)]
+    assert max(waiting) < number / 3  # some 25; without a priority of their own at times more than 300
