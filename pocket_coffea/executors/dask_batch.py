@@ -11,10 +11,10 @@ from dask_jobqueue.core import JobQueueCluster
 
 from pocket_coffea.batch.living import living_jobs
 from pocket_coffea.batch.waiting import System, why_waiting
-from pocket_coffea.errors import CommandFailed, ConfigurationError
+from pocket_coffea.errors import CommandFailed
 from pocket_coffea.executors.dask_job_plan import JobPlan
 from pocket_coffea.executors.dask_jobs import HTCondorWorkerJob, SlurmWorkerJob
-from pocket_coffea.executors.dask_scheduler import scheduler_options
+from pocket_coffea.executors.dask_scheduler import scheduler_options, started
 from pocket_coffea.executors.dask_security import RunCertificates
 from pocket_coffea.utils.process import run_command
 
@@ -127,18 +127,9 @@ _CLUSTERS: dict[str, type[BatchCluster]] = {"htcondor": HTCondorWorkers, "slurm"
 
 def start_cluster(
     system: str, plan: JobPlan, certificates: RunCertificates, options: Mapping[str, Any]
-) -> BatchCluster:
+) -> Any:
     """Return the running cluster, still without workers.
 
-    A port that somebody else took in the same moment is tried again. Raises ConfigurationError when the
-    scheduler cannot be started.
+    Raises ConfigurationError when the scheduler cannot be started.
     """
-    for _ in range(3):
-        try:
-            return _CLUSTERS[system](plan, certificates, options)
-        except RuntimeError as exc:
-            reason = str(exc)
-            if "in use" not in reason:
-                break
-    msg = f"The Dask scheduler cannot be started: {reason}"
-    raise ConfigurationError(msg)
+    return started(lambda: _CLUSTERS[system](plan, certificates, options))

@@ -17,7 +17,7 @@ from pocket_coffea.executors.batch_request import batch_request
 from pocket_coffea.executors.dask_guard import WorkerGuard
 from pocket_coffea.executors.dask_job_plan import JobPlan
 from pocket_coffea.executors.dask_local import DASK_SETTINGS, NO_DASK, hide_leaving_clients, quiet_dask
-from pocket_coffea.executors.dask_scheduler import announce_dashboard
+from pocket_coffea.executors.dask_scheduler import announce_dashboard, started
 from pocket_coffea.executors.dask_security import RunCertificates, make_certificates
 from pocket_coffea.executors.dask_tls_errors import forget_tls_errors
 from pocket_coffea.executors.dask_waiting import START_TIMEOUT, count_workers, wait_for_first_worker
@@ -176,7 +176,7 @@ def _start(batch: str, plan: JobPlan, certificates: RunCertificates, options: Ma
     if batch == "none":
         from pocket_coffea.executors.dask_here import LocalWorkers
 
-        return LocalWorkers(plan, certificates, options)
+        return started(lambda: LocalWorkers(plan, certificates, options))
     with _signals_kept():
         from pocket_coffea.executors.dask_batch import start_cluster
 

@@ -7,12 +7,19 @@ import errno
 import getpass
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pocket_coffea.errors import ConfigurationError, OptionError
 
-__all__ = ["DASHBOARD_PORT", "announce_dashboard", "dashboard_address", "free_port", "scheduler_options"]
+__all__ = [
+    "DASHBOARD_PORT",
+    "announce_dashboard",
+    "dashboard_address",
+    "free_port",
+    "scheduler_options",
+    "started",
+]
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +27,38 @@ log = logging.getLogger(__name__)
 DASHBOARD_PORT = 8787
 #: How many ports are tried, one after the other.
 _TRIES = 200
+#: How often a scheduler is started again when somebody else took its port in the same moment.
+_STARTS = 5
+
+
+def started(make: Callable[[], Any]) -> Any:
+    """Return the cluster that ``make()`` starts, again with other ports when somebody took them meanwhile.
+
+    Raises ConfigurationError when the scheduler cannot be started.
+    """
+    left = _STARTS
+    while True:
+        left -= 1
+        try:
+            return make()
+        except RuntimeError as exc:
+            causes = list(_causes(exc))
+            if left and any(_is_port_taken(cause) for cause in causes):
+                log.debug("somebody took the port of the scheduler: %s", causes[-1])
+                continue
+            msg = f"The Dask scheduler cannot be started: {causes[-1]}"
+            raise ConfigurationError(msg) from exc
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that it comes from, the first one last: Dask says "failed to start" only."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_port_taken(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
 
 
 def scheduler_options(options: Mapping[str, Any]) -> dict[str, Any]:

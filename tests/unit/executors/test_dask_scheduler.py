@@ -6,7 +6,7 @@ import pytest
 
 from pocket_coffea.errors import ConfigurationError, OptionError
 from pocket_coffea.executors import dask_scheduler
-from pocket_coffea.executors.dask_scheduler import dashboard_address, free_port, scheduler_options
+from pocket_coffea.executors.dask_scheduler import dashboard_address, free_port, scheduler_options, started
 
 
 @pytest.fixture
@@ -29,6 +29,43 @@ def test_no_port_is_free(busy, monkeypatch):
     monkeypatch.setattr(dask_scheduler, "_TRIES", 1)
     with pytest.raises(ConfigurationError, match="dask-scheduler-port"):
         free_port(busy, "127.0.0.1")
+
+
+def cluster_on(ports):
+    distributed = pytest.importorskip("distributed")
+    return distributed.LocalCluster(
+        n_workers=0,
+        host="127.0.0.1",
+        scheduler_port=next(ports),
+        dashboard_address=None,
+        silence_logs=50,
+    )
+
+
+def test_a_port_that_somebody_took_in_the_same_moment(busy):
+    ports = iter([busy, busy, 0])
+    with started(lambda: cluster_on(ports)) as cluster:
+        assert cluster.scheduler.port not in (0, busy)
+
+
+def test_a_port_that_stays_taken(busy):
+    ports = iter([busy] * 10)
+    with pytest.raises(ConfigurationError, match=r"cannot be started: .*in use"):
+        started(lambda: cluster_on(ports))
+    assert len(list(ports)) == 5
+
+
+def test_what_else_keeps_a_scheduler_from_starting_is_told_at_once(busy):
+    calls = []
+
+    def make():
+        calls.append(1)
+        msg = "Cluster failed to start"
+        raise RuntimeError(msg) from OSError("no such interface")
+
+    with pytest.raises(ConfigurationError, match="cannot be started: no such interface"):
+        started(make)
+    assert len(calls) == 1
 
 
 def test_any_port():
