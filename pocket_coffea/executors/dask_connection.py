@@ -189,6 +189,8 @@ def _signals_kept() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except SystemExit as exc:  # its handler was called while the rest was imported
+        raise KeyboardInterrupt from exc
     finally:
         for number, handler in before.items():
             with contextlib.suppress(ValueError, TypeError):  # not in the main thread; not set from Python

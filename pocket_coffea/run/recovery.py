@@ -22,18 +22,26 @@ _READ = frozenset({*_RECOVERY, "recreate-jobs", "skip-bad-files", "job-name", "j
 
 
 def refuse_recovery_options(options: RunOptions) -> None:
-    """Raise OptionError for options of jobs that are sent again: without ``recreate-jobs`` there are none."""
+    """Raise OptionError for options of jobs that are sent again: without ``recreate-jobs`` there are none.
+
+    Those of a file, which may serve many commands, are warned about.
+    """
     given = [
         name for name in _RECOVERY if options.get(name) and options.origin(name).startswith(USER_ORIGINS)
     ]
-    if given:
-        where = ", ".join(dict.fromkeys(options.origin(name) for name in given))
-        msg = (
-            f"{where}: {', '.join(given)} concerns jobs that are sent again; add --recreate-jobs=auto or a "
-            "list of jobs, or leave it out. Which sites a first submission reads from is said to "
-            "`pocket-coffea build-datasets`, its queue by the run option queue."
-        )
+    if not given:
+        return
+    where = ", ".join(dict.fromkeys(options.origin(name) for name in given))
+    typed = any(options.origin(name).startswith("command line") for name in given)
+    msg = (
+        f"{where}: {', '.join(given)} concerns jobs that are sent again; "
+        + ("add --recreate-jobs=auto or a list of jobs, or leave it out. " if typed else "it has no effect. ")
+        + "Which sites a first submission reads from is said to `pocket-coffea build-datasets`, its queue by "
+        "the run option queue."
+    )
+    if typed:
         raise OptionError(msg)
+    log.warning("%s", msg)
 
 
 def send_again(options: RunOptions, folder: Path, unused: Mapping[str, Any]) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import sys
+import time
 
 import pytest
 
 from pocket_coffea.errors import OptionError
-from pocket_coffea.executors.dask_connection import worker_ports
+from pocket_coffea.executors.dask_connection import _signals_kept, worker_ports
 from pocket_coffea.executors.dask_local import hide_leaving_clients
 from pocket_coffea.log import setup_logging
 from pocket_coffea.run.options import merge_run_options
@@ -40,3 +44,16 @@ def test_a_client_that_leaves_is_for_the_log_file(tmp_path):
     assert shown == ["ERROR: Exception while handling op register-worker"]
     assert "register-client" in (tmp_path / "logfile.log").read_text()
     assert len(logging.getLogger("distributed.core").filters) == 1
+
+
+def test_an_interrupt_while_dask_jobqueue_is_imported_is_none_with_code_0():
+    def interrupted_import():
+        with _signals_kept():
+            signal.signal(signal.SIGINT, lambda *_: sys.exit())  # as it does
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_import()
+    assert signal.getsignal(signal.SIGINT) == before

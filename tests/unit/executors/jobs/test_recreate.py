@@ -85,6 +85,16 @@ def test_options_of_sending_again_are_refused_for_a_first_submission(tmp_path, w
     )
 
 
+def test_those_of_a_file_have_no_effect_on_a_first_submission(tmp_path):
+    options = tmp_path / "options.yaml"
+    options.write_text("use-redirector: true\n")
+    result = run(tmp_path / "out", "--scaleout", "2", "-ro", str(options))
+    said = " ".join(result.output.split())
+    assert f"{options}" in said
+    assert "use-redirector concerns jobs that are sent again; it has no effect" in said
+    assert "condor@lxplus runs on a machine of lxplus" in said, "it went on"
+
+
 def test_a_dry_run_sends_nothing(output):
     result = run(output, "--recreate-jobs=auto", "--dry-run")
     assert result.exit_code == 0, result.output
