@@ -24,14 +24,17 @@ def swallowed(number):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_was_swallowed_is_raised_again(number):
-    before = signal.getsignal(number)
-    with interruptible():
-        stop_if_interrupted()
-        swallowed(number)
-        with pytest.raises(KeyboardInterrupt):
+    usual = signal.signal(number, signal.SIG_DFL)  # nohup ignores SIGHUP
+    try:
+        with interruptible():
             stop_if_interrupted()
-    assert signal.getsignal(number) == before
-    stop_if_interrupted()  # over
+            swallowed(number)
+            with pytest.raises(KeyboardInterrupt):
+                stop_if_interrupted()
+        assert signal.getsignal(number) == signal.SIG_DFL
+        stop_if_interrupted()  # over
+    finally:
+        signal.signal(number, usual)
 
 
 def test_one_is_not_the_next_ones():
